@@ -1,0 +1,248 @@
+"""The types that everything else speaks: Problem, Optimizer, and the outcomes of a descent.
+
+They are plain, frozen and small; behaviour is pure functions held as fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdbench.errors import SuiteError, did_you_mean
+
+OUTCOMES = ("nonfinite", "diverged", "converged", "trapped", "oscillating", "unfinished")
+"""How a descent ended; the order is the order in which they are decided (see the README, Outcomes)."""
+
+NONFINITE, DIVERGED, CONVERGED, TRAPPED, OSCILLATING, UNFINISHED = range(len(OUTCOMES))
+
+RESTS = ("", "minimum", "saddle", "maximum", "plateau", "stalled")
+"""What a trapped descent rests at, from the signs of the Hessian's eigenvalues."""
+
+FLAGS = ("", "unverified", "rounding", "noise")
+"""A qualification of the outcome: converged without a known minimum, updates lost to rounding, a noise floor."""
+
+Array = Any  # a NumPy or JAX array, or a tracer: jax.Array would import JAX
+Box = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A function to minimise, with what is known of it; unknown facts are None.
+
+    ``objective(x, data, parameters)`` is pure JAX and returns a scalar: the part of the value that is resolved near
+    the minimum (the gap f - f*, where the formula allows). ``offset`` is the constant left out of it, so that
+    f(x) = objective(x) + offset.
+
+    Attributes:
+        name: name in the catalogue.
+        objective: (x, data, parameters) -> scalar.
+        dim: number of coordinates (of all leaves together, where x is a pytree).
+        formula: f in plain text.
+        source: where the function and its facts come from.
+        box: (low, high), each of shape [dim]: where starts are drawn.
+        start: the default start, shape [dim].
+        minimum: f*, the global minimum.
+        minimizers: global minimizers, shape [n, dim].
+        all_minimizers: whether ``minimizers`` holds every global minimizer.
+        curvature: parameters -> (m, L), the smallest and largest eigenvalue of the Hessian (everywhere, or at the
+            minimizer where ``curvature_is_local``).
+        curvature_is_local: the curvature holds at the minimizer only.
+        bounded: whether f is bounded below.
+        offset: the constant left out of ``objective``.
+        target: a value that counts as solved, where no minimum is known.
+        tolerance: the gap that counts as converged, where the rule of the outcomes does not serve.
+        parameters: traced scalars with their defaults; any of them may be an axis.
+        data: a pytree of arrays, traced, constant within a block.
+        settings: the arguments that this problem was built with (dim, instance, …).
+        label: name with the settings that differ from the defaults.
+        sample: (data, key) -> data of one mini-batch; None when the objective is deterministic.
+        batch_share: share of the data in one mini-batch, the cost of one evaluation.
+        judge_every: a stochastic problem is judged on the full data every so many steps.
+        template: a pytree of zeros of the shape of x; None when x is a plain vector.
+    """
+
+    name: str
+    objective: Callable[[Any, Any, Mapping[str, Any]], Array]
+    dim: int
+    formula: str = ""
+    source: str = ""
+    box: Box | None = None
+    start: np.ndarray | None = None
+    minimum: float | None = None
+    minimizers: np.ndarray | None = None
+    all_minimizers: bool = False
+    curvature: Callable[[Mapping[str, float]], tuple[float, float]] | None = None
+    curvature_is_local: bool = False
+    bounded: bool = True
+    offset: float = 0.0
+    target: float | None = None
+    tolerance: float | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    data: Any = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    sample: Callable[[Any, Array], Any] | None = None
+    batch_share: float = 1.0
+    judge_every: int = 1
+    template: Any = None
+
+    def __call__(self, x: Any, **parameters: float) -> Array:
+        """f(x), in JAX and differentiable; parameters that are not given take their defaults."""
+        unknown = set(parameters) - set(self.parameters)
+        if unknown:
+            name = sorted(unknown)[0]
+            raise SuiteError([f"{self.name} has no parameter {name!r}: {did_you_mean(name, self.parameters)}"])
+        return self.objective(x, self.data, {**self.parameters, **parameters}) + self.offset
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether a step sees a random part of the data."""
+        return self.sample is not None
+
+    @property
+    def goal(self) -> str:
+        """What ``converged`` means here: 'minimum', 'target', 'rest' (nothing known) or 'unbounded'."""
+        if not self.bounded:
+            return "unbounded"
+        if self.minimum is not None:
+            return "minimum"
+        return "target" if self.target is not None else "rest"
+
+
+@dataclass(frozen=True)
+class ProblemFamily:
+    """An entry of the problem catalogue: a builder with its static settings and traced parameters."""
+
+    name: str
+    build: Callable[..., Problem]
+    settings: Mapping[str, Any]
+    parameters: Mapping[str, float]
+    summary: str
+
+    def __call__(self, **settings: Any) -> Problem:
+        """The problem with these settings; values of traced parameters become its defaults."""
+        traced = {key: float(settings.pop(key)) for key in list(settings) if key in self.parameters}
+        for key in settings:
+            if key not in self.settings:
+                known = {**self.settings, **self.parameters}
+                raise SuiteError([f"problem {self.name!r} has no setting {key!r}: {did_you_mean(key, known)}"])
+        problem = self.build(**settings)
+        chosen = {**self.settings, **settings}
+        shown = [f"{k}={v}" for k, v in chosen.items() if v != self.settings[k] and k != "instance"]
+        label = self.name + (f"({', '.join(shown)})" if shown else "")
+        parameters = {**self.parameters, **traced}
+        return dataclasses.replace(problem, name=self.name, settings=chosen, parameters=parameters, label=label)
+
+
+def problem_family(**parameters: float) -> Callable[[Callable[..., Problem]], ProblemFamily]:
+    """Make a builder an entry of the catalogue; keywords are the traced parameters with their defaults."""
+
+    def wrap(build: Callable[..., Problem]) -> ProblemFamily:
+        settings = {name: p.default for name, p in inspect.signature(build).parameters.items()}
+        summary = (inspect.getdoc(build) or "").split("\n")[0]
+        return ProblemFamily(build.__name__, build, settings, parameters, summary)
+
+    return wrap
+
+
+class Cost(NamedTuple):
+    """Evaluations spent: value only, joint value and gradient, Hessian-vector products.
+
+    Python integers say that every step costs the same; arrays are counted as the descent goes.
+    """
+
+    f: Any = 0
+    g: Any = 0
+    h: Any = 0
+
+
+class Step(NamedTuple):
+    """What one step returns.
+
+    ``value`` and ``gradient`` are those at the point the step began from, if the step computed them there: judging
+    then costs nothing twice. None where it did not.
+    """
+
+    x: Array
+    state: Any
+    value: Array | None = None
+    gradient: Array | None = None
+    cost: Cost = Cost(g=1)
+
+
+class Oracle(NamedTuple):
+    """What a step may ask of the problem. On a stochastic problem each step gets one with its own mini-batch.
+
+    ``x`` is always a flat vector of shape [dim]; ``unravel`` gives the problem's own pytree,
+    ``ravel`` the vector of such a pytree.
+    """
+
+    value: Callable[[Array], Array]
+    value_and_grad: Callable[[Array], tuple[Array, Array]]
+    unravel: Callable[[Array], Any]
+    ravel: Callable[[Any], Array]
+    stochastic: bool
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A named number of an update rule.
+
+    Attributes:
+        default: its value when a suite names none; None when one must be given (a learning rate).
+        origin: where the default comes from.
+        static: it shapes the program (a flag, a length): changing it compiles anew, and it cannot be an axis.
+        optional: None is a value of its own and leaves a part of the rule out; a number is traced as any other.
+    """
+
+    default: Any = None
+    origin: str = ""
+    static: bool = False
+    optional: bool = False
+
+
+Theory = str | Callable[[Mapping[str, Any]], str | None] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Optimizer:
+    """An update rule with named hyperparameters.
+
+    ``init(oracle, x, h) -> state`` and ``step(oracle, x, state, h, k) -> Step``, pure JAX, where x is a flat vector,
+    ``h`` holds the hyperparameters as attributes (traced scalars of the problem's dtype) and k = 0, 1, … is the step.
+
+    Attributes:
+        name: name in the catalogue.
+        init: state before the first step.
+        step: one step.
+        hyperparameters: by name, in the order of the formula.
+        formula: the update in plain text.
+        source: reference.
+        family: 'gradient', 'derivative-free', ….
+        judge: (x, state, h) -> the point at which the method wants to be judged; None for x itself.
+        uses_gradient: at rest means a vanishing gradient; otherwise that no move is proposed.
+        init_cost: evaluations spent by ``init``.
+        theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic, or a function of the
+            hyperparameters (None among them where absent) that gives the name.
+        notes: known faults and limits, printed by the report.
+        identity: what stands for its code in a cell's identity (source text of user code).
+    """
+
+    name: str
+    init: Callable[..., Any]
+    step: Callable[..., Step]
+    hyperparameters: Mapping[str, Hyperparameter]
+    formula: str = ""
+    source: str = ""
+    family: str = "gradient"
+    judge: Callable[..., Array] | None = None
+    uses_gradient: bool = True
+    init_cost: Cost = Cost()
+    theory: Theory = None
+    notes: str = ""
+    identity: str = ""

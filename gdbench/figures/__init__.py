@@ -1,0 +1,1 @@
+"""Figures: one file each, numbers first (``data``), then drawing (``draw``)."""

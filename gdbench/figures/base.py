@@ -1,0 +1,204 @@
+"""What a figure is, and how its panels become one picture on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from pandas import DataFrame
+
+from gdbench.errors import GdbenchError
+from gdbench.figures.style import RC
+
+MOST_PANELS = 12
+"""Panels in one picture; further ones go to the next."""
+
+
+class Results(Protocol):
+    """What a figure reads of a run (``gdbench.store.Results`` has it)."""
+
+    @property
+    def suite(self) -> dict[str, Any]:
+        """The resolved suite."""
+        ...
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """One plain dictionary a cell, in table order."""
+        ...
+
+    def table(self, columns: list[str] | None = None, cells: list[str] | None = None) -> DataFrame:
+        """A row a descent."""
+        ...
+
+    def surface(self, problem: str) -> DataFrame | None:
+        """A problem's values on a regular grid, for one and two dimensions."""
+        ...
+
+
+class Picture(Canvas):
+    """A matplotlib figure that remembers the numbers it was drawn from.
+
+    Attributes:
+        frames: one frame a panel, as ``Figure.data`` returned them.
+        alt: one sentence for readers who cannot see it.
+    """
+
+    frames: list[DataFrame]
+    alt: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """An entry of the figure catalogue: one question, its numbers, its drawing.
+
+    A frame that ``data`` returns carries in ``attrs`` what is not a number of its own: ``heading`` (of the picture),
+    ``title`` (of the panel) and whatever ``draw`` needs.
+
+    Attributes:
+        name: name in the catalogue.
+        number: its place in the report.
+        question: what it answers.
+        caption: what is drawn, with its definitions.
+        cases: results -> the choices for which it has something to say, each the keyword arguments of ``data``.
+        data: (results, **case) -> the numbers.
+        draw: (axes, frame) -> None.
+        share: settle before drawing what all panels of a picture have in common (the colour range).
+        finish: (picture, axes, frames) -> None, adds the shared colour bar and legend.
+        panel: width and height of one panel in inches.
+        columns: panels in one row at most.
+    """
+
+    name: str
+    number: int
+    question: str
+    caption: str
+    cases: Callable[[Results], list[dict[str, Any]]]
+    data: Callable[..., DataFrame]
+    draw: Callable[[Axes, DataFrame], None]
+    share: Callable[[list[DataFrame]], None] | None = None
+    finish: Callable[[Picture, list[Axes], list[DataFrame]], None] | None = None
+    panel: tuple[float, float] = (3.7, 3.1)
+    columns: int = 3
+
+
+def pictures(figure: Figure, results: Results) -> dict[str, list[dict[str, Any]]]:
+    """The cases of a figure put together into pictures, by file stem.
+
+    Panels that belong together share a picture: one experiment, problem and dtype (and pair of axes), at most
+    ``MOST_PANELS`` of them.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for case in figure.cases(results):
+        groups.setdefault(_stem(figure, results, case), []).append(case)
+    parts = {}
+    for stem, cases in groups.items():
+        pages = [cases[i : i + MOST_PANELS] for i in range(0, len(cases), MOST_PANELS)]
+        parts |= {stem + (f"-{i + 1}" if len(pages) > 1 else ""): page for i, page in enumerate(pages)}
+    return parts
+
+
+def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) -> Picture:
+    """Draw cases of a figure side by side, with one colour bar or legend.
+
+    Raises:
+        GdbenchError: there is no case to draw.
+    """
+    if not cases:
+        raise GdbenchError(f"figure {figure.name!r} has nothing to say about these results")
+    frames = [figure.data(results, **case) for case in cases]
+    if figure.share:
+        figure.share(frames)
+    with rc_context(RC):  # pyright: ignore[reportArgumentType]
+        picture, axes = _canvas(figure, len(frames))
+        for ax, frame in zip(axes, frames, strict=True):
+            figure.draw(ax, frame)
+            ax.set_title(frame.attrs.get("title", ""))
+        _hide_inner_labels(axes)
+        picture.suptitle(frames[0].attrs.get("heading", ""))
+        if figure.finish:
+            figure.finish(picture, axes, frames)
+    picture.frames = frames
+    panels = ", ".join(filter(None, (frame.attrs.get("title") for frame in frames)))
+    picture.alt = f"{figure.question} {frames[0].attrs.get('heading', '')}: {panels}".rstrip(": ")
+    return picture
+
+
+def save(picture: Picture, folder: Path, stem: str) -> dict[str, Path]:
+    """Write a picture as PNG (160 dots an inch) and SVG, and its numbers as CSV.
+
+    Returns:
+        The paths written, by 'png', 'svg' and 'csv'.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {kind: folder / f"{stem}.{kind}" for kind in ("png", "svg", "csv")}
+    with rc_context(RC):  # pyright: ignore[reportArgumentType]
+        picture.savefig(paths["png"], dpi=160, metadata={"Description": picture.alt})
+        # Without the date the same run gives the same bytes.
+        picture.savefig(paths["svg"], dpi=160, metadata={"Date": None, "Title": picture.alt})
+    numbers(picture).to_csv(paths["csv"], index=False, float_format="%.8g")
+    return paths
+
+
+def numbers(picture: Picture) -> DataFrame:
+    """All panels' frames as one, with a column ``panel`` where there is more than one."""
+    frames = [frame.copy(deep=False) for frame in picture.frames]
+    for frame in frames:
+        frame.attrs = {}
+    if len(frames) == 1:
+        return frames[0]
+    titles = [frame.attrs.get("title", str(i)) for i, frame in enumerate(picture.frames)]
+    for title, frame in zip(titles, frames, strict=True):
+        frame.insert(0, "panel", title)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _canvas(figure: Figure, count: int) -> tuple[Picture, list[Axes]]:
+    columns = min(count, figure.columns)
+    # Four panels look better as a square than as three and one.
+    columns = 2 if count == 4 and columns == 3 else columns
+    rows = -(-count // columns)
+    width, height = figure.panel
+    # A single panel is given more room; the margin holds heading, colour bar and legend.
+    grow = 1.35 if count == 1 else 1.0
+    size = max(columns * width * grow, 4.2) + 0.8, rows * height * grow + 0.8
+    picture = Picture(figsize=size, layout="constrained")
+    FigureCanvasAgg(picture)
+    grid = picture.add_gridspec(rows, columns)
+    return picture, [picture.add_subplot(grid[i // columns, i % columns]) for i in range(count)]
+
+
+def _hide_inner_labels(axes: list[Axes]) -> None:
+    """Say the name of an axis once a row and once a column, where all panels have the same."""
+    if len({ax.get_ylabel() for ax in axes}) == 1:
+        for ax in axes:
+            spec = ax.get_subplotspec()
+            if spec is not None and not spec.is_first_col():
+                ax.set_ylabel("")
+    if len({ax.get_xlabel() for ax in axes}) == 1:
+        columns = {}
+        for ax in axes:
+            spec = ax.get_subplotspec()
+            columns.setdefault(None if spec is None else spec.colspan.start, []).append(ax)
+        for stack in columns.values():
+            for ax in stack[:-1]:
+                ax.set_xlabel("")
+
+
+def _stem(figure: Figure, results: Results, case: dict[str, Any]) -> str:
+    words = [f"{figure.number:02d}", figure.name]
+    if "cell" in case:
+        cell = next(cell for cell in results.cells if cell["id"] == case["cell"])
+        words += [cell["experiment"], cell["problem"]["label"], cell["dtype"]]
+        # Panels of one picture differ in the optimizer; another value of a parameter is another picture.
+        words += [f"{name}-{value:g}" for name, value in (case.get("at") or {}).items()]
+    words += [str(case[key]) for key in ("experiment", "problem", "dtype", "x", "y") if key in case]
+    return "-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)

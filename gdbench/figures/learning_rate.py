@@ -1,0 +1,207 @@
+"""Figure 5: how sensitive is the result to the learning rate?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
+from pandas import DataFrame
+
+from gdbench.figures.base import Figure, Picture, Results
+from gdbench.figures.choose import (
+    RECORD,
+    axes_of,
+    best_setting,
+    cells_of,
+    failed,
+    final_value,
+    floats,
+    heading,
+    keep,
+    parameter_values,
+    places,
+    ran,
+    rows,
+    shown_on,
+    where,
+)
+from gdbench.figures.lines import BAND, band, case_title, legend, log_limits, run_styles
+from gdbench.figures.style import number
+from gdbench.measures.base import converged
+from gdbench.measures.usable_width import usable_rates
+
+RATE = "learning_rate"
+
+
+def cases(results: Results) -> list[dict[str, Any]]:
+    """One a problem whose cells have learning rates, and one a value of its parameter."""
+    with_rates = [cell for cell in ran(results) if RATE in axes_of(cell, "hyperparameter")]
+    found = []
+    for where_ in places(with_rates):
+        cell = cells_of(results, *where_)[0]
+        case = dict(zip(("experiment", "problem", "dtype"), where_, strict=True))
+        found += [case | ({"at": at} if at else {}) for at in parameter_values(cell)]
+    return found
+
+
+def data(
+    results: Results, experiment: str, problem: str, dtype: str, at: Mapping[str, float] | None = None
+) -> DataFrame:
+    """Final gap by learning rate for every optimizer: median and 20-80% band over starts, seeds and instances.
+
+    Further hyperparameters are held at the best setting; the band is then over held-out starts.
+
+    Args:
+        results: a run.
+        experiment: name of the experiment.
+        problem: label of the problem.
+        dtype: 'float32' or 'float64'.
+        at: values at which the problem's parameters are held.
+
+    Returns:
+        A row an optimizer and rate: ``optimizer``, ``learning_rate``, ``low``, ``median``, ``high`` (infinite where
+        that many descents failed), ``converged`` and ``failed`` (shares), ``descents``, and the ends of the usable
+        rates ``usable_low``, ``usable_high`` (NaN for none).
+    """
+    parts, texts, what = [], {}, "gap_final"
+    for cell in cells_of(results, experiment, problem, dtype):
+        if RATE not in axes_of(cell, "hyperparameter"):
+            continue
+        table = rows(results, cell, RECORD, at)
+        if table.empty:
+            continue
+        best = best_setting(table, cell) or {}
+        others = {name: value for name, value in best.items() if name != RATE}
+        table = where(shown_on(table)[0] if others else table, others)
+        what = final_value(table)[1]
+        label = cell["optimizer"]["label"]
+        parts.append(_by_rate(table).assign(optimizer=label))
+        held = ", ".join(f"{name} {number(value)}" for name, value in others.items())
+        texts[label] = label + (f" ({held}, best)" if held else "")
+    frame = pd.concat(parts, ignore_index=True)
+    frame.insert(0, "optimizer", frame.pop("optimizer"))
+    cell = cells_of(results, experiment, problem, dtype)[0]
+    frame.attrs = {
+        "heading": heading(experiment, problem, dtype),
+        "title": case_title(at),
+        "texts": texts,
+        "styles": run_styles(results),
+        "value": "final gap" if what == "gap_final" else "final value",
+        "tolerance": cell["problem"]["tolerance"] if what == "gap_final" else None,
+    }
+    return frame
+
+
+def draw(ax: Axes, frame: DataFrame) -> None:
+    """Medians and bands; above them, a row an optimizer, its usable rates and the share of descents that failed."""
+    bottom, top, kind = log_limits(frame[["low", "median", "high"]].to_numpy(), frame.attrs["tolerance"])
+    ax.set_xscale("log")
+    ax.set_yscale(**kind)
+    ax.set_ylim(bottom, top)
+    # An infinite value leaves through the top edge, and the clipped line shows where.
+    beyond = top * 1e3 if top > 0 else top + 1e3 * (top - bottom)
+    for label, group in frame.groupby("optimizer", sort=False, observed=True):
+        style = frame.attrs["styles"][label]
+        low, middle, high = (np.clip(group[name].to_numpy(), bottom, beyond) for name in ("low", "median", "high"))
+        ax.fill_between(group[RATE], low, high, color=style["color"], **BAND)
+        ax.plot(group[RATE], middle, label=label, **style)
+    if frame.attrs["tolerance"]:
+        ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
+    rates = frame[RATE]
+    ax.set(xlabel="learning rate", ylabel=frame.attrs["value"], xlim=(rates.min(), rates.max()))
+    _draw_strips(ax, frame)
+
+
+def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
+    """One legend for all panels."""
+    extra = [Patch(fc="0.5", alpha=0.3, lw=0, label="20–80% of the descents")]
+    legend(picture, frames, extra)
+
+
+def _by_rate(table: DataFrame) -> DataFrame:
+    value, _ = final_value(table)
+    frame = DataFrame({RATE: table[RATE].to_numpy(dtype=float), "value": value})
+    frame["converged"], frame["failed"] = converged(table), failed(table)
+    groups = frame.groupby(RATE, sort=True)
+    low, middle, high = band(groups["value"])
+    usable = usable_rates(table)
+    return DataFrame(
+        {
+            RATE: middle.index.to_numpy(),
+            "low": low.to_numpy(),
+            "median": middle.to_numpy(),
+            "high": high.to_numpy(),
+            "converged": groups["converged"].mean().to_numpy(),
+            "failed": groups["failed"].mean().to_numpy(),
+            "descents": groups.size().to_numpy(),
+            "usable_low": np.nan if usable is None or usable.low is None else usable.low,
+            "usable_high": np.nan if usable is None or usable.high is None else usable.high,
+        }
+    )
+
+
+def _draw_strips(ax: Axes, frame: DataFrame) -> None:
+    """Two strips above the axes, one line an optimizer: the share that failed, and the usable rates."""
+    labels = list(dict.fromkeys(frame["optimizer"]))
+    height = min(0.045 * len(labels), 0.3)
+    for k, (name, paint) in enumerate((("usable", _paint_usable), ("diverged", _paint_failed))):
+        strip = ax.inset_axes((0, 1.015 + k * (height + 0.012), 1, height))
+        strip.set_xscale("log")
+        strip.set(xlim=ax.get_xlim(), ylim=(len(labels), 0), xticks=[], yticks=[])
+        strip.tick_params(which="both", bottom=False, labelbottom=False)
+        strip.spines[:].set_color("0.8")
+        strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7.5, labelpad=3)
+        for row, label in enumerate(labels):
+            paint(strip, row, keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"])
+
+
+def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
+    """Shares as opacity: white none, full colour all."""
+    middles = np.log10(floats(group, RATE))
+    edges = np.r_[middles[0], (middles[1:] + middles[:-1]) / 2, middles[-1]]
+    rgba = np.column_stack([np.tile(to_rgb(colour), (len(group), 1)), floats(group, "failed")])
+    bars = strip.bar(10 ** edges[:-1], 1.0, np.diff(10**edges), row, align="edge", color=rgba, linewidth=0)
+    for bar in bars:
+        bar.set_gid("failed")
+        bar.set_rasterized(True)
+
+
+def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
+    """A bar over the usable rates with its width in decades, or the word none."""
+    low, high = group["usable_low"].iloc[0], group["usable_high"].iloc[0]
+    left, right = np.log10(strip.get_xlim())
+    if np.isnan(low):
+        text, place, side = "none", left, "left"
+    else:
+        strip.plot([low, high], [row + 0.5] * 2, color=colour, lw=3, solid_capstyle="butt", gid="usable")
+        text = f"{np.log10(high / low):.1f} decades"
+        # The words stand on the side that has room for them.
+        roomy = right - np.log10(high) >= np.log10(low) - left
+        place, side = (np.log10(high), "left") if roomy else (np.log10(low), "right")
+    margin = (right - left) * (0.012 if side == "left" else -0.012)
+    strip.text(10 ** (place + margin), row + 0.5, text, fontsize=6.5, color="0.25", va="center", ha=side)
+
+
+FIGURE = Figure(
+    name="learning-rate",
+    number=5,
+    question="How sensitive is the result to the learning rate?",
+    caption=(
+        "Learning-rate sensitivity: the median final gap over all descents of a rate and the band from 20% to 80% of "
+        "them; a descent that diverged or became nonfinite counts as infinite, so its line leaves through the top. "
+        "The strip 'diverged' shows the share of those (white none, full colour all), the strip 'usable' the "
+        "contiguous learning rates around the best at which at least half of the descents converge, and their width "
+        "in decades. Dotted: the tolerance. Further hyperparameters are held at the best setting (best per problem, "
+        "chosen on even-numbered starts and shown on odd ones)."
+    ),
+    cases=cases,
+    data=data,
+    draw=draw,
+    finish=finish,
+    panel=(4.2, 3.4),
+)

@@ -1,0 +1,279 @@
+"""Figure 1: where does an optimizer converge, and how fast?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import CenteredNorm
+from matplotlib.lines import Line2D
+from pandas import DataFrame
+
+from gdbench import catalogue
+from gdbench.figures.base import Figure, Picture, Results
+from gdbench.figures.choose import (
+    RECORD,
+    axes_of,
+    best_setting,
+    cell_of,
+    floats,
+    heading,
+    parameter_values,
+    place,
+    ran,
+    rows,
+)
+from gdbench.figures.grids import Extent, image, outcome_codes, outline, pixels, region_names, stride
+from gdbench.figures.scale import Scale, scale_of
+from gdbench.figures.style import RATE_LABEL, RATE_MAP, halo, outcome_handles, outcome_image
+from gdbench.theory.forms import ClosedForm
+
+MARKS = {"best": "*", "default": "X"}
+MARK_STYLE: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgecolor": "black", "zorder": 6}
+THEORY_STYLE: dict[str, Any] = {"color": "white", "linestyle": (0, (4, 2)), "linewidth": 1.5, "zorder": 5}
+
+
+def cases(results: Results) -> list[dict[str, Any]]:
+    """Learning rate against each other axis of a cell; without learning rates, its first two hyperparameters."""
+    found = []
+    for cell in ran(results):
+        for x, y in _axis_pairs(cell):
+            fixed = parameter_values(cell, skip=(x, y))
+            found += [{"cell": cell["id"], "x": x, "y": y} | ({"at": at} if at else {}) for at in fixed]
+    return found
+
+
+def data(
+    results: Results, cell: str, x: str = "learning_rate", y: str = "start", at: Mapping[str, float] | None = None
+) -> DataFrame:
+    """Majority outcome and median signed rate over a grid of two axes.
+
+    Args:
+        results: a run.
+        cell: id of the cell.
+        x: name of the horizontal axis.
+        y: name of the vertical axis; ``start`` is sorted by its coordinate in one dimension, else by f there.
+        at: values at which other axes are held; the rest is summarised.
+
+    Returns:
+        A row a pixel: the two axes' values, ``outcome``, ``share``, ``descents``, ``rate`` (see ``grids.pixels``)
+        and ``boundary``, the largest stable learning rate in theory (NaN where there is no closed form).
+    """
+    chosen = cell_of(results, cell)
+    extra = ["f_start", "start_0"] if chosen["problem"]["dim"] == 1 else ["f_start"]
+    table = rows(results, chosen, [*RECORD, "rate", *extra], at)
+    x_index, x_scale = _axis(table, chosen, x)
+    y_index, y_scale = _axis(table, chosen, y)
+    strides = stride(len(y_scale.values)), stride(len(x_scale.values))
+    frame = pixels(table, y_index // strides[0], x_index // strides[1])
+    frame.insert(2, x, _pixel_values(frame["column"].to_numpy(), x_scale, strides[1]))
+    frame.insert(3, y, _pixel_values(frame["row"].to_numpy(), y_scale, strides[0]))
+    frame["boundary"] = theory_boundary(chosen, frame, {**(at or {}), **_fixed(chosen)})
+    best = best_setting(table, chosen) or {}
+    defaults = {name: value for name, value in chosen["optimizer"]["defaults"].items() if value is not None}
+    fixed_words = [f"{name} {value:g}" for name, value in (at or {}).items()]
+    frame.attrs = {
+        "heading": heading(*place(chosen), *fixed_words),
+        "title": chosen["optimizer"]["label"],
+        "x": x,
+        "y": y,
+        "labels": (_label(chosen, x), _label(chosen, y)),
+        "scales": (x_scale, y_scale),
+        "extent": (*x_scale.extent(strides[1]), *y_scale.extent(strides[0])),
+        "best": _mark(best, x, y, x_scale, y_scale),
+        "default": _mark(defaults, x, y, x_scale, y_scale),
+        "theory": "stability boundary, local" if chosen["problem"]["curvature_is_local"] else "stability boundary",
+        "halfrange": halfrange(frame["rate"].to_numpy()),
+    }
+    return frame
+
+
+def theory_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
+    """The largest stable learning rate at each pixel, from the optimizer's closed form and the curvature.
+
+    NaN throughout where there is none, or where something that it depends on is not held at one value.
+    """
+    nowhere = np.full(len(frame), np.nan)
+    curvature, name = cell["problem"]["curvature"], cell["optimizer"]["theory"]
+    form = catalogue.gather("gdbench.theory", ClosedForm).get(name) if name else None
+    if form is None or curvature is None:
+        return nowhere
+    known = {**at, **{column: frame[column].to_numpy() for column in frame.columns if column in axes_of(cell)}}
+    varied = [parameter for parameter in axes_of(cell, "parameter")]
+    if any(parameter not in known for parameter in varied) or set(varied) - {"condition"}:
+        return nowhere
+    largest = known["condition"] if varied else curvature[1]
+    momentum = known.get("momentum", 0.0)
+    if momentum is None or ("momentum" in axes_of(cell) and "momentum" not in known):
+        return nowhere
+    return np.broadcast_to(np.asarray(form.boundary(largest, momentum), dtype=float), nowhere.shape).copy()
+
+
+def halfrange(rate: np.ndarray) -> float:
+    """Half the colour range: the 98th percentile of the speed of convergence.
+
+    Divergence can be a hundred times faster than any convergence and would leave all of that in the dark.
+    """
+    speed = -rate[rate < 0] if np.any(rate < 0) else np.abs(rate[np.isfinite(rate)])
+    return float(np.quantile(speed, 0.98)) if len(speed) and speed.max() > 0 else 1.0
+
+
+def share(frames: list[DataFrame]) -> None:
+    """One colour range for all panels of a picture."""
+    together = halfrange(np.concatenate([frame["rate"].to_numpy() for frame in frames]))
+    for frame in frames:
+        frame.attrs["halfrange"] = together
+
+
+def draw(ax: Axes, frame: DataFrame) -> None:
+    """Signed rate as colour, the outcome's own colour where there is no rate, outlines, theory and marks."""
+    extent: Extent = frame.attrs["extent"]
+    codes = image(frame, outcome_codes(frame), -1)
+    rate = image(frame, frame["rate"].to_numpy(), np.nan)
+    flat: dict[str, Any] = {"extent": extent, "origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+    ax.imshow(outcome_image(codes), rasterized=True, **flat)
+    norm = CenteredNorm(0, halfrange=frame.attrs["halfrange"])
+    ax.imshow(np.ma.masked_invalid(rate), cmap=RATE_MAP, norm=norm, rasterized=True, **flat)
+    ax.add_collection(outline(codes, extent, colors="white", linewidths=0.8, alpha=0.85), autolim=False)
+    for x, y, name in region_names(codes, extent):
+        ax.text(x, y, name, color="white", fontsize=8, ha="center", va="center", path_effects=halo())
+    _draw_theory(ax, frame)
+    for mark, size in (("best", 12), ("default", 8)):
+        _draw_mark(ax, frame.attrs[mark], MARKS[mark], size)
+    ax.set(xlabel=frame.attrs["labels"][0], ylabel=frame.attrs["labels"][1], xlim=extent[:2], ylim=extent[2:])
+    for scale, axis in zip(frame.attrs["scales"], (ax.xaxis, ax.yaxis), strict=True):
+        scale.tick(axis)
+
+
+def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
+    """The colour bar of the rates, and a legend of what else is there."""
+    if any(frame["rate"].notna().any() for frame in frames):
+        norm = CenteredNorm(0, halfrange=frames[0].attrs["halfrange"])
+        bar = picture.colorbar(
+            ScalarMappable(norm, colormaps[RATE_MAP]), ax=axes, label=RATE_LABEL, extend="both", aspect=30, pad=0.015
+        )
+        bar.ax.set_title("diverges", fontsize=8)
+        bar.ax.set_xlabel("converges", fontsize=8)
+    handles: list[Any] = []
+    for mark, text in (("best", "best setting"), ("default", "library default")):
+        if any(frame.attrs[mark] for frame in frames):
+            handles.append(Line2D([], [], marker=MARKS[mark], markersize=9, label=text, **MARK_STYLE))
+    with_theory = [frame for frame in frames if _theory_is_drawn(frame)]
+    if with_theory:
+        line = Line2D([], [], label=with_theory[0].attrs["theory"], path_effects=halo(3), **THEORY_STYLE)
+        handles.append(line)
+    no_rate = {name for frame in frames for name in frame.loc[frame["rate"].isna(), "outcome"].astype(str)}
+    handles += outcome_handles(no_rate)
+    if handles:
+        title = "plain colours: outcome, where there is no rate" if no_rate else None
+        columns = 3 if len(axes) == 1 else 6
+        picture.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns), title=title)
+
+
+def _axis_pairs(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
+    axes = axes_of(cell, "hyperparameter", "parameter", "start")
+    if "learning_rate" in axes:
+        return [("learning_rate", name) for name in axes if name != "learning_rate"]
+    names = list(axes_of(cell, "hyperparameter"))
+    return [(names[0], names[1])] if len(names) > 1 else []
+
+
+def _axis(table: DataFrame, cell: Mapping[str, Any], name: str) -> tuple[np.ndarray, Scale]:
+    """Index of each descent along an axis, and the axis's scale."""
+    if name == "start":
+        return _starts(table, cell)
+    values, index = np.unique(floats(table, name), return_inverse=True)
+    return index, scale_of(values, axes_of(cell)[name]["scale"])
+
+
+def _starts(table: DataFrame, cell: Mapping[str, Any]) -> tuple[np.ndarray, Scale]:
+    """Starts in the order of their coordinate (one dimension) or of f there (the median over instances)."""
+    flat = cell["problem"]["dim"] == 1
+    column = "start_0" if flat else "f_start"
+    keys = table.groupby("start", as_index=False).agg({column: "median"}).sort_values([column, "start"])
+    starts, values = keys["start"].to_numpy(dtype=int), floats(keys, column)
+    place_of = np.empty(starts.max() + 1, dtype=int)
+    place_of[starts] = np.arange(len(starts))
+    index = place_of[table["start"].to_numpy(dtype=int)]
+    return index, scale_of(values, "linear") if flat else Scale("rank", tuple(values.tolist()))
+
+
+def _pixel_values(index: np.ndarray, scale: Scale, width: int) -> np.ndarray:
+    """The middle of the values that share each pixel."""
+    values = np.array(scale.values)
+    low = index * width
+    return (values[low + (np.minimum(low + width, len(values)) - low - 1) // 2]).astype(float)
+
+
+def _fixed(cell: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in cell["optimizer"]["hyperparameters"].items() if value is not None}
+
+
+def _label(cell: Mapping[str, Any], name: str) -> str:
+    if name != "start":
+        return name.replace("_", " ")
+    return "start x₀" if cell["problem"]["dim"] == 1 else "start, ordered by f there"
+
+
+def _mark(
+    setting: Mapping[str, float], x: str, y: str, x_scale: Scale, y_scale: Scale
+) -> tuple[float, float | None] | None:
+    """Where a setting stands: (x, y), (x, None) where the vertical axis is no part of a setting, or nowhere."""
+    if x not in setting or not x_scale.inside(setting[x]):
+        return None
+    across = float(x_scale.position(setting[x]))
+    if y not in setting:
+        return (across, None)
+    return (across, float(y_scale.position(setting[y]))) if y_scale.inside(setting[y]) else None
+
+
+def _draw_mark(ax: Axes, mark: tuple[float, float | None] | None, symbol: str, size: float) -> None:
+    if mark is None:
+        return
+    x, y = mark
+    # A setting says nothing about the start: its mark stands at the top edge, for the whole column.
+    where: dict[str, Any] = {"transform": ax.get_xaxis_transform()} if y is None else {}
+    ax.plot([x], [0.955 if y is None else y], marker=symbol, markersize=size, gid="setting", **where, **MARK_STYLE)
+
+
+def _theory_is_drawn(frame: DataFrame) -> bool:
+    return "learning_rate" in (frame.attrs["x"], frame.attrs["y"]) and bool(frame["boundary"].notna().any())
+
+
+def _draw_theory(ax: Axes, frame: DataFrame) -> None:
+    """The stability boundary as a line: a learning rate for each value of the other axis."""
+    if not _theory_is_drawn(frame):
+        return
+    upright = frame.attrs["x"] == "learning_rate"
+    rate_scale, other_scale = frame.attrs["scales"] if upright else frame.attrs["scales"][::-1]
+    along = frame.groupby("row" if upright else "column")["boundary"].first()
+    low, high = frame.attrs["extent"][2:] if upright else frame.attrs["extent"][:2]
+    other = np.linspace(low, high, len(along) * 2 + 1)[1::2]
+    rate = rate_scale.position(along.to_numpy())
+    # The boundary belongs to the middle of a pixel; it goes on unchanged to the outer edges.
+    line = [np.r_[rate[0], rate, rate[-1]], np.r_[low, other, high]]
+    ax.plot(*(line if upright else line[::-1]), gid="theory", path_effects=halo(3), **THEORY_STYLE)
+
+
+FIGURE = Figure(
+    name="region-map",
+    number=1,
+    question="Where does it converge, and how fast?",
+    caption=(
+        "Colour is the signed rate in decades of gap per step (negative converges): cyan is fast convergence, dark is "
+        "no progress, amber is fast divergence; beyond the colour bar's ends the colour stays. A pixel shows its most "
+        "frequent outcome and the median rate of the descents that ended so; where these have no rate, the outcome's "
+        "own colour. White lines part the outcomes. The star is the best setting, chosen on even-numbered starts; "
+        "the cross is the library's default; both stand at the top edge where the vertical axis is no setting. The "
+        "dashed line is the largest stable learning rate in theory."
+    ),
+    cases=cases,
+    data=data,
+    draw=draw,
+    share=share,
+    finish=finish,
+)

@@ -1,0 +1,153 @@
+"""Compiled cells: blocks of fixed width, tiles of whole blocks, all local devices.
+
+Every block of a cell runs the same executable, so what a lane returns depends neither on its place nor on the size of
+the grid. A dispatch runs ``tile`` blocks on each device, one after the other; blocks of padding end at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gdbench.kernels.record import LANES, Thresholds
+from gdbench.kernels.scan import Descent, Lane, Shared
+
+_count_lock = threading.Lock()
+_compiles = 0
+
+CACHE_BYTES = 512 * 1024
+"""What a block's state may take on a CPU, so that it stays in the second-level cache of a core."""
+
+GPU_LANES = 1 << 16
+"""Lanes of a block on a GPU: enough to fill it."""
+
+
+def compile_count() -> int:
+    """Programs compiled for cells by this process so far."""
+    return _compiles
+
+
+def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
+    """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype and device kind alone.
+
+    On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems. On a GPU 65,536, fewer
+    where a lane is large.
+    """
+    size = np.dtype(dtype).itemsize
+    x = jax.ShapeDtypeStruct((descent.problem.dim,), dtype)
+    state = jax.eval_shape(lambda x: descent.initial_state(x), x)
+    words = 4 * descent.problem.dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state)) + 64
+    room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
+    lanes = max(64, min(most, room // (words * size)))
+    return 1 << (lanes.bit_length() - 1)
+
+
+class Program:
+    """One cell compiled for some devices: arrays of lanes in, arrays of records out."""
+
+    def __init__(self, descent: Descent, dtype: str, block: int, tile: int, devices: Sequence[Any]) -> None:
+        self.descent, self.dtype, self.block, self.tile = descent, np.dtype(dtype), block, tile
+        self.mesh = Mesh(np.array(devices), ("devices",))
+        self.blocks = tile * len(devices)
+        self._compiled: Any = None
+
+    def _context(self) -> Any:
+        return jax.enable_x64(self.dtype == np.float64)
+
+    def lanes(self, n: int) -> Lane:
+        """The shapes of n lanes' arguments."""
+        problem, scalar = self.descent.problem, jax.ShapeDtypeStruct((n,), self.dtype)
+        index = jax.ShapeDtypeStruct((n,), np.int32)
+        return Lane(
+            {name: scalar for name in self.descent.traced}, {name: scalar for name in problem.parameters},
+            jax.ShapeDtypeStruct((n, problem.dim), self.dtype), index, index, Thresholds(*[scalar] * 7),
+        )  # fmt: skip
+
+    def compile(self, shared: Shared) -> None:
+        """Compile ahead of time; shapes come from the cell, values of ``shared`` do not matter."""
+        global _compiles
+        by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
+
+        def run_block(args: tuple[Any, Lane], shared: Shared) -> Any:
+            count, lanes = args
+            return jax.vmap(self.descent.descend, in_axes=(None, 0, None), axis_name=LANES)(count, lanes, shared)
+
+        def run_device(counts: Any, lanes: Lane, shared: Shared) -> Any:
+            return lax.map(lambda args: run_block(args, shared), (counts, lanes))
+
+        spec = PartitionSpec("devices")
+        mapped = jax.shard_map(
+            run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
+        )
+
+        def run(counts: Any, lanes: Lane, shared: Shared) -> Any:
+            split = jax.tree.map(lambda a: a.reshape(self.blocks, self.block, *a.shape[1:]), lanes)
+            out = mapped(counts, split, shared)
+            return jax.tree.map(lambda a: a.reshape(self.blocks * self.block, *a.shape[2:]), out)
+
+        with self._context(), jax.default_matmul_precision("highest"):
+            shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), shared)
+            counts = jax.ShapeDtypeStruct((self.blocks,), np.int32)
+            jitted = jax.jit(run, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
+            self._compiled = jitted.lower(counts, self.lanes(self.blocks * self.block), shapes).compile()
+        with _count_lock:
+            _compiles += 1
+
+    def place(self, shared: Shared) -> Shared:
+        """The shared arguments on every device."""
+        with self._context():
+            return jax.device_put(shared, NamedSharding(self.mesh, PartitionSpec()))
+
+    def start(self, lanes: Lane, shared: Shared) -> Any:
+        """Dispatch up to ``blocks * block`` lanes; returns at once. Missing lanes repeat the last one."""
+        n, full = len(lanes.x0), self.blocks * self.block
+        counts = np.clip(n - self.block * np.arange(self.blocks), 0, self.block).astype(np.int32)
+        index = np.minimum(np.arange(full), n - 1)
+        with self._context():
+            return self._compiled(counts, jax.tree.map(lambda a: np.asarray(a)[index], lanes), shared), n
+
+    @staticmethod
+    def fetch(pending: Any) -> dict[str, np.ndarray]:
+        """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""
+        out, n = pending
+        return {name: np.asarray(column)[:n] for name, column in jax.device_get(out).items()}
+
+
+def local_devices(limit: int | None = None) -> list[Any]:
+    """The local devices of the default backend, at most ``limit`` of them."""
+    devices = jax.local_devices()
+    return devices if limit is None else devices[:limit]
+
+
+def split_cpu(cores: int) -> None:
+    """Give JAX one virtual CPU device a core, unless it has started or was told otherwise."""
+    if jax.config.jax_num_cpu_devices > 0:
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        # The backend runs already, in a process that is not ours alone: its devices are what there is.
+        return
+
+
+def to_dtype(tree: Any, dtype: Any) -> Any:
+    """Floating leaves of a pytree in this dtype, as NumPy arrays."""
+
+    def cast(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        return array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
+
+    return jax.tree.map(cast, tree)
+
+
+__all__ = [
+    "Descent", "Lane", "Program", "Shared", "Thresholds", "block_lanes", "compile_count", "jnp", "local_devices",
+    "split_cpu", "to_dtype",
+]  # fmt: skip

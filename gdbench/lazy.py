@@ -1,0 +1,35 @@
+"""JAX, jax.numpy and optax, imported at first use.
+
+Catalogue files name ``jnp`` or ``optax`` in formulas that run only inside a descent. Listing the catalogue,
+validating a suite or writing a report must not pay for (or initialise) JAX, so the modules stand here behind a
+proxy that imports them at the first attribute access.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+
+class _Lazy:
+    """A module imported at its first attribute access."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, imported at first use>"
+
+
+if TYPE_CHECKING:
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from jax import lax
+else:
+    jax, jnp, lax, optax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax"), _Lazy("optax")
+
+__all__ = ["jax", "jnp", "lax", "optax"]

@@ -1,0 +1,1 @@
+"""Optimizers: the folder is the registry."""

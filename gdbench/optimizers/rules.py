@@ -1,0 +1,52 @@
+"""How a formula becomes an optimizer: small helpers that the catalogue files share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step, Theory
+
+RATE = Hyperparameter(None, "none: a rate must be given")
+
+
+def gradient_rule(
+    update: Callable[..., tuple[Array, Any]],
+    init: Callable[..., Any] = lambda x, h: (),
+    theory: Theory = None,
+    **hyperparameters: Hyperparameter,
+) -> Optimizer:
+    """An optimizer from a rule ``update(g, x, state, h, k) -> (change of x, state)`` on flat vectors.
+
+    Name, formula and source come from the rule: its name, the first paragraph of its docstring, and what follows
+    ``Source:`` there.
+    """
+
+    def begin(oracle: Oracle, x: Array, h: Any) -> Any:
+        return init(x, h)
+
+    def step(oracle: Oracle, x: Array, state: Any, h: Any, k: Array) -> Step:
+        value, gradient = oracle.value_and_grad(x)
+        change, state = update(gradient, x, state, h, k)
+        return Step(x + change, state, value, gradient, Cost(g=1))
+
+    formula, source = documented(update)
+    return Optimizer(
+        update.__name__.strip("_"), begin, step, {"learning_rate": RATE, **hyperparameters}, formula, source, theory=theory
+    )
+
+
+def documented(rule: Callable[..., Any]) -> tuple[str, str]:
+    """Formula (first paragraph) and source (after ``Source:``) of a rule's docstring, each on one line."""
+    text = inspect.getdoc(rule) or ""
+    formula, _, rest = text.partition("\n\n")
+    _, _, source = rest.partition("Source:")
+    return " ".join(formula.split()), " ".join(source.split())
+
+
+def static_values(optimizer: Optimizer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that shape the program, with their values: static ones, and optional ones left at None."""
+    values = {name: given.get(name, spec.default) for name, spec in optimizer.hyperparameters.items()}
+    specs = optimizer.hyperparameters
+    return {n: v for n, v in values.items() if specs[n].static or (specs[n].optional and v is None)}

@@ -1,0 +1,361 @@
+"""Suite to cells: what is traced, what is static, how lanes are laid out, and what a run will cost."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gdbench
+from gdbench.contracts import Problem
+from gdbench.errors import SuiteError
+from gdbench.grid import Axis, Grid, Values
+from gdbench.kernels import execute, scale
+from gdbench.kernels.record import Shape, window_length
+from gdbench.kernels.scan import Descent, fixed_cost, layout_of
+from gdbench.suite import OptimizerChoice, ProblemChoice, Suite, Trial
+
+SHOWN_COORDINATES = 3
+"""Starts and end points are columns of the table up to this dimension."""
+
+CLASSIFIED_DIMENSION = 16
+"""Resting points are classified by their Hessian up to this dimension."""
+
+SHARD_ROWS = 1 << 18
+SHARD_BYTES = 128 << 20
+"""Descents in one file: at most so many rows, and so many bytes of records on the way to it."""
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-8}
+"""c in tol = max(c min(1, S), 64 eps |f*|)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One (problem, optimizer, dtype) of an experiment with its whole grid: one compiled program.
+
+    Attributes:
+        id: hash of everything that decides its rows.
+        info: what readers of the run need to know, plain JSON.
+        descent: the kernel.
+        fixed: hyperparameters that are traced but have one value.
+        thresholds: per setting of the parameter axes, in their order: arrays by name.
+        starts: float64 [n, dim].
+        block: lanes of a block.
+        shard: lanes of a shard, a multiple of the block.
+    """
+
+    id: str
+    info: dict[str, Any]
+    choice: ProblemChoice
+    optimizer: OptimizerChoice
+    dtype: str
+    grid: Grid
+    descent: Descent
+    fixed: dict[str, float]
+    starts: np.ndarray
+    seed: int
+    targets: tuple[float, ...]
+    block: int
+    shard: int
+    platform: str
+
+    @property
+    def label(self) -> str:
+        """For messages: experiment, problem and optimizer."""
+        return f"{self.info['experiment']} / {self.info['problem']['label']} / {self.info['optimizer']['label']}"
+
+    @property
+    def lanes_per_instance(self) -> int:
+        """Rows of one instance; data are constant among them."""
+        return self.grid.size // len(self.choice.instances)
+
+    def units(self) -> Iterator[tuple[int, int]]:
+        """Ranges of rows that each become one shard; none spans two instances."""
+        each = self.lanes_per_instance
+        for begin in range(0, self.grid.size, each):
+            for first in range(begin, begin + each, self.shard):
+                yield first, min(first + self.shard, begin + each)
+
+    def paths_of(self, first: int, last: int) -> np.ndarray:
+        """Which rows of a range have their path recorded: an even sample over the whole grid."""
+        wanted = self.info["paths"]
+        rows = np.arange(first, last)
+        if wanted >= self.grid.size:
+            return np.ones(len(rows), bool)
+        if not wanted:
+            return np.zeros(len(rows), bool)
+        # Every start gets paths: whole settings are sampled, with a stride through the settings.
+        starts = len(self.starts)
+        few = min(starts, max(1, int(np.sqrt(wanted))))
+        settings = max(1, wanted // few)
+        total = self.grid.size // starts
+        chosen = np.unique(np.linspace(0, total - 1, min(settings, total)).round().astype(int))
+        return np.isin(rows // starts, chosen) & (rows % starts < few)
+
+
+def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
+    """At most ``points`` steps from 0 to the last, log-spaced, at multiples of the stride; the last is included."""
+    if points < 1:
+        return ()
+    spread = np.geomspace(1, steps + 1, max(1, points)) - 1
+    snapped = {int(round(s / stride) * stride) for s in spread}
+    return tuple(sorted({s for s in snapped if s <= steps} | {0, steps}))
+
+
+PATH_POINTS = 64
+
+
+def shape_of(trial: Trial, problem: Problem) -> Shape:
+    """The static shape of a trial's descents on a problem."""
+    stride = layout_of(problem, trial.steps).stride
+    return Shape(
+        trial.steps,
+        log_steps(trial.steps, trial.trace, stride),
+        log_steps(trial.steps, PATH_POINTS) if trial.paths else (),
+        len(trial.targets) if trial.targets else 0,
+        problem.dim <= CLASSIFIED_DIMENSION,
+    )
+
+
+def make_plan(suite: Suite, platform: str | None = None) -> list[Cell]:
+    """The cells of a suite, in the order of the table.
+
+    Raises:
+        SuiteError: naming every cell that cannot be planned.
+    """
+    platform = platform or execute.local_devices(1)[0].platform
+    cells, faults = [], []
+    for trial in suite.trials:
+        for problem in trial.problems:
+            for optimizer in trial.optimizers:
+                for dtype in suite.dtypes:
+                    try:
+                        cells.append(make_cell(trial, problem, optimizer, dtype, suite.header.seed, platform))
+                    except SuiteError as error:
+                        faults += [f"{trial.name}: {fault}" for fault in error.problems]
+    if faults:
+        raise SuiteError(faults)
+    return cells
+
+
+def make_cell(
+    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, seed: int, platform: str
+) -> Cell:
+    """One cell: grid, static shape, block, identity."""
+    problem = choice.problem
+    starts = trial.starts.draw(problem, seed)
+    grid = grid_of(trial, choice, optimizer, len(starts))
+    names = {axis.name for axis in grid.axes}
+    descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
+    targets = trial.targets.values if trial.targets else ()
+    block = execute.block_lanes(descent, dtype, platform)
+    fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
+    info = describe_cell(trial, choice, optimizer, dtype, grid, descent, block)
+    identity = {
+        "info": {k: v for k, v in info.items() if k != "experiment"},
+        "starts": _digest(starts), "data": [_digest(p.data) for p in choice.instances], "seed": seed,
+        "targets": targets, "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
+        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax")],
+    }  # fmt: skip
+    text = json.dumps(identity, sort_keys=True, default=str)
+    info["id"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Cell(
+        info["id"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
+        _shard_lanes(descent, block), platform,
+    )  # fmt: skip
+
+
+def grid_of(trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, starts: int) -> Grid:
+    """The axes of a cell: instance, hyperparameters, parameters, seed, start (fastest)."""
+    axes = []
+    if len(choice.instances) > 1:
+        numbers = tuple(float(p.settings.get("instance", i)) for i, p in enumerate(choice.instances))
+        axes.append(Axis("instance", "instance", Values(numbers)))
+    for name, values in optimizer.axes.items():
+        if len(values) > 1 or name == "learning_rate":
+            axes.append(Axis(name, "hyperparameter", values))
+    clash = {a.name for a in axes} & set(choice.axes)
+    if clash:
+        raise SuiteError([f"{optimizer.label} on {choice.problem.label}: both have an axis {sorted(clash)[0]!r}"])
+    axes += [Axis(name, "parameter", values) for name, values in choice.axes.items()]
+    noisy = choice.problem.stochastic
+    axes.append(Axis("seed", "seed", _count(trial.seeds if noisy else 1)))
+    axes.append(Axis("start", "start", _count(starts)))
+    return Grid(tuple(axes))
+
+
+def _count(n: int) -> Values:
+    return Values(tuple(range(n)))
+
+
+def _shard_lanes(descent: Descent, block: int) -> int:
+    """Lanes of a shard: a power of two, bounded in rows and bytes."""
+    shape, dim = descent.shape, descent.problem.dim
+    words = 32 + 5 * len(shape.trace_steps) + len(shape.path_steps) * dim + 4 * shape.targets + dim
+    fitting = min(SHARD_ROWS, SHARD_BYTES // (8 * words))
+    return max(block, 1 << (max(1, fitting).bit_length() - 1))
+
+
+def describe_cell(
+    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, grid: Grid, descent: Descent, block: int
+) -> dict[str, Any]:
+    """What readers of a run are told of a cell."""
+    axes = {axis.name for axis in grid.axes if len(axis) > 1}
+    values = {n: v.values[0] for n, v in optimizer.axes.items()} | optimizer.static
+    cost = descent.step_cost
+    theory = optimizer.optimizer.theory
+    return {
+        "id": "", "experiment": trial.name, "dtype": dtype, "steps": trial.steps, "window": window_length(trial.steps),
+        "engine": "scan", "block": block, "lanes": grid.size, "failed": None,
+        "problem": describe_problem(choice, trial, dtype),
+        "optimizer": {
+            "name": optimizer.optimizer.name, "label": optimizer.label,
+            "hyperparameters": {n: None if n in axes else v for n, v in values.items()},
+            "defaults": {n: spec.default for n, spec in optimizer.optimizer.hyperparameters.items()},
+            "theory": theory(values) if callable(theory) else theory,
+            "family": optimizer.optimizer.family, "notes": optimizer.optimizer.notes,
+            "formula": optimizer.optimizer.formula, "source": optimizer.optimizer.source,
+            "cost": [int(n) for n in cost] if fixed_cost(cost) else None,
+            "init_cost": [int(n) for n in optimizer.optimizer.init_cost],
+            "uses_gradient": optimizer.optimizer.uses_gradient,
+        },
+        "axes": [
+            {"name": a.name, "kind": a.kind, "values": list(a.values.values), "scale": a.values.scale}
+            for a in grid.axes if len(a) > 1 or a.kind in ("start", "hyperparameter")
+        ],
+        "starts": trial.starts.describe() | {"num": len(grid.axes[-1])},
+        "trace_steps": list(descent.shape.trace_steps), "path_steps": list(descent.shape.path_steps),
+        "targets": list(trial.targets.values) if trial.targets else [], "paths": trial.paths,
+    }  # fmt: skip
+
+
+def describe_problem(choice: ProblemChoice, trial: Trial, dtype: str) -> dict[str, Any]:
+    """The facts of a cell's problem; thresholds are those at the first setting of its parameters."""
+    problem = choice.problem
+    columns = thresholds(choice, trial, dtype)
+    listed = problem.minimizers is not None and problem.minimizers.size <= 4096
+    box = None
+    if problem.box is not None:
+        low, high = (np.broadcast_to(np.asarray(end, float), (problem.dim,)) for end in problem.box)
+        # A cube of many dimensions is named by one of its sides.
+        box = [low.tolist(), high.tolist()] if problem.dim <= 64 else [low[:1].tolist(), high[:1].tolist()]
+    return {
+        "name": problem.name, "label": problem.label, "settings": dict(problem.settings),
+        "parameters": dict(problem.parameters), "dim": problem.dim, "formula": problem.formula,
+        "source": problem.source, "box": box, "minimum": problem.minimum,
+        "minimizers": np.asarray(problem.minimizers, float).tolist() if listed else None,
+        "all_minimizers": problem.all_minimizers,
+        "curvature": list(map(float, problem.curvature(problem.parameters))) if problem.curvature else None,
+        "curvature_is_local": problem.curvature_is_local, "goal": problem.goal, "offset": problem.offset,
+        "target": problem.target, "stochastic": problem.stochastic, "judge_every": problem.judge_every,
+        "batch_share": problem.batch_share, "scale": float(columns.scale[0]),
+        "gradient_scale": float(columns.gradient_scale[0]), "tolerance": float(columns.tolerance[0]),
+    }  # fmt: skip
+
+
+def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 0) -> execute.Thresholds:
+    """The thresholds of the outcomes, arrays with one entry for each setting of the parameter axes."""
+    problem, own = choice.instances[instance], trial.outcomes
+    scales = np.array(_scales(problem, tuple((n, v.values) for n, v in choice.axes.items())))
+    s = np.full(len(scales), own.scale) if own.scale else scales[:, 0]
+    g = np.full(len(scales), own.gradient_scale) if own.gradient_scale else scales[:, 1]
+    goal = problem.goal
+    aim = {"minimum": problem.minimum, "target": problem.target}.get(goal) or 0.0
+    if goal != "minimum":
+        tolerance = np.zeros(len(s))
+    elif own.tolerance or problem.tolerance:
+        tolerance = np.full(len(s), own.tolerance or problem.tolerance)
+    else:
+        tolerance = np.maximum(TOLERANCE[dtype] * np.minimum(1, s), 64 * float(np.finfo(dtype).eps) * abs(aim))
+    width = 1.0 if problem.box is None else float(np.max(np.asarray(problem.box[1]) - np.asarray(problem.box[0])))
+    same = np.ones(len(s))
+    floor = aim - problem.offset if goal in ("minimum", "target") else 0.0
+    return execute.Thresholds(tolerance, s, g, floor * same, problem.offset * same, abs(aim) * same, width * same)
+
+
+@functools.lru_cache(maxsize=4096)
+def _scales(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> list[tuple[float, float]]:
+    names = [name for name, _ in axes]
+    settings = [
+        {**problem.parameters, **dict(zip(names, values, strict=True))}
+        for values in np.stack([m.ravel() for m in np.meshgrid(*[v for _, v in axes], indexing="ij")], 1)
+    ] if axes else [dict(problem.parameters)]  # fmt: skip
+    return scale.measure_scales(problem, settings)
+
+
+def noise_word(problem: Problem) -> int:
+    """The 32-bit word that stands for problem and instance in the key of the noise."""
+    return zlib.crc32(f"{problem.name} {sorted(problem.settings.items())}".encode())
+
+
+def _digest(tree: Any) -> str:
+    import jax
+
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _code_digest() -> str:
+    """Hash of gdbench's own numerical source: another formula is another cell."""
+    digest = hashlib.sha256(gdbench.__version__.encode())
+    root = Path(__file__).parent
+    for part in ("contracts.py", "grid.py", "plan.py", "kernels/*.py", "problems/*.py", "optimizers/*.py"):
+        for path in sorted(root.glob(part)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _user_code(choice: ProblemChoice, optimizer: OptimizerChoice) -> list[str]:
+    """Source text of objective, init and step where they are not gdbench's own."""
+    functions = [choice.problem.objective, choice.problem.sample, optimizer.optimizer.init, optimizer.optimizer.step]
+    return [code_identity(f) for f in functions if f is not None] + [optimizer.optimizer.identity]
+
+
+def code_identity(function: Any) -> str:
+    """What stands for a function in an identity: its module's name if that is gdbench's, else its source or bytecode."""
+    module = getattr(function, "__module__", "") or ""
+    if module.startswith("gdbench."):
+        return f"{module}.{getattr(function, '__qualname__', function)}"
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
+
+
+def estimate(cells: Sequence[Cell], cores: int) -> dict[str, Any]:
+    """What a plan will cost: cells, descents, steps, evaluations, bytes, and a rough time.
+
+    The time is a second a cell to compile and 1e8 coordinate-steps per second and core, which holds within a factor
+    of about 3 for test functions on a CPU; model problems cost more.
+    """
+    steps = sum(c.grid.size * c.info["steps"] for c in cells)
+    work = sum(c.grid.size * c.info["steps"] * (c.descent.problem.dim + 2) for c in cells)
+    row = 120
+    return {
+        "cells": len(cells),
+        "descents": sum(c.grid.size for c in cells),
+        "steps": steps,
+        "evaluations": steps,
+        "peak_bytes": max((_peak(c) for c in cells), default=0),
+        "disk_bytes": sum(c.grid.size for c in cells) * row // 3,
+        "seconds": len(cells) * 1.0 / min(2, cores) + work / (1e8 * cores),
+    }
+
+
+def _peak(cell: Cell) -> int:
+    row = 8 * (40 + 5 * len(cell.info["trace_steps"]) + len(cell.info["path_steps"]) * cell.descent.problem.dim)
+    return 500_000_000 + 3 * row * min(cell.shard, cell.grid.size)

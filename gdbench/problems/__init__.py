@@ -1,0 +1,1 @@
+"""Families of problems: the folder is the registry, one file a family."""

@@ -1,0 +1,150 @@
+"""Everything the report says that comes from the descents, read one cell at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from pandas import DataFrame
+
+from gdbench.contracts import FLAGS
+from gdbench.measures.outcome_shares import outcome_counts
+from gdbench.report.answers import Answer, AnswerTable, answer_tables, cell_answers
+
+RECORD = (
+    "outcome", "flag", "steps", "settle_step", "f_final", "gap_final", "f_evals", "g_evals", "hvp_evals",
+    "instance", "start", "seed",
+)  # fmt: skip
+"""The columns of the table that the report needs, beside the axes."""
+
+
+class Results(Protocol):
+    """What the report asks of a run; ``gdbench.store.Results`` provides it."""
+
+    suite: Any
+    path: Any
+    environment: Any
+    cells: Any
+    timing: Any
+    failures: Any
+
+    def table(self, columns: Any = None, cells: Any = None) -> DataFrame:
+        """The rows of some cells, a row a descent."""
+        ...
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """What one cell's descents add up to.
+
+    Attributes:
+        cell: the cell.
+        descents: number of rows.
+        starts: number of different starts among them.
+        seeds: number of different seeds among them.
+        outcomes: number of each of the six outcomes.
+        flags: number of each flag, the empty one left out.
+        seconds: compile, first run and steady run; empty where nothing was timed.
+    """
+
+    cell: Mapping[str, Any]
+    descents: int
+    starts: int
+    seeds: int
+    outcomes: Mapping[str, int]
+    flags: Mapping[str, int]
+    seconds: Mapping[str, Any]
+
+    @property
+    def share(self) -> dict[str, float]:
+        """Share of each outcome; empty for no descents."""
+        return {name: n / self.descents for name, n in self.outcomes.items()} if self.descents else {}
+
+    @property
+    def name(self) -> str:
+        """optimizer on problem, with the dtype."""
+        return f"{self.cell['optimizer']['label']} on {self.cell['problem']['label']}, {self.cell['dtype']}"
+
+
+@dataclass(frozen=True)
+class Twins:
+    """The same cell in float32 and float64: how many descents end differently."""
+
+    name: str
+    descents: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """The numbers of a report."""
+
+    cells: tuple[CellSummary, ...]
+    tables: tuple[AnswerTable, ...]
+    twins: tuple[Twins, ...]
+
+    @property
+    def descents(self) -> int:
+        """Descents of all cells."""
+        return sum(cell.descents for cell in self.cells)
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The rows of all answer tables."""
+        return [row for table in self.tables for row in table.rows]
+
+
+def read_cell(results: Results, cell: Mapping[str, Any]) -> DataFrame:
+    """The rows of one cell, only the columns that the report needs."""
+    axes = [axis["name"] for axis in cell["axes"] if axis["name"] not in RECORD]
+    return results.table([*RECORD, *axes], [cell["id"]])
+
+
+def summarise(cell: Mapping[str, Any], frame: DataFrame, seconds: Mapping[str, Any]) -> CellSummary:
+    """What the rows of a cell add up to."""
+    flags = frame["flag"].value_counts()
+    return CellSummary(
+        cell=cell,
+        descents=len(frame),
+        starts=int(frame["start"].nunique()),
+        seeds=int(frame["seed"].nunique()),
+        outcomes=outcome_counts(frame),
+        flags={name: int(flags.get(name, 0)) for name in FLAGS if name},
+        seconds=seconds,
+    )
+
+
+def twins_of(results: Results, cells: tuple[CellSummary, ...]) -> tuple[Twins, ...]:
+    """Pairs of cells that differ in dtype alone, compared row by row (the same grid has the same order)."""
+    single, double = ({}, {})
+    for summary in cells:
+        cell = summary.cell
+        key = (cell["experiment"], cell["problem"]["label"], cell["optimizer"]["label"])
+        if summary.descents and cell["dtype"] in ("float32", "float64"):
+            (single if cell["dtype"] == "float32" else double)[key] = cell
+    found = []
+    for key in single.keys() & double.keys():
+        pair = [results.table(["outcome", "start", "seed"], [side[key]["id"]]) for side in (single, double)]
+        if len(pair[0]) == len(pair[1]):
+            outcomes = [frame["outcome"].astype(str).to_numpy() for frame in pair]
+            changed = int(np.sum(outcomes[0] != outcomes[1]))
+            found.append(Twins(f"{key[2]} on {key[1]} ({key[0]})", len(outcomes[0]), changed))
+    return tuple(sorted(found, key=lambda twins: twins.name))
+
+
+def read(results: Results) -> Study:
+    """Read a run: one pass over its cells, of which one is in memory at a time.
+
+    Bootstrap intervals are drawn from the suite's seed, so the same run gives the same report.
+    """
+    rng = np.random.default_rng(int(results.suite["suite"].get("seed") or 0))
+    timing = {entry["cell"]: entry for entry in results.timing}
+    summaries, rows = [], []
+    for cell in results.cells:
+        frame = read_cell(results, cell)
+        summaries.append(summarise(cell, frame, timing.get(cell["id"], {})))
+        rows += cell_answers(cell, frame, rng)
+    cells = tuple(summaries)
+    return Study(cells, tuple(answer_tables(rows)), twins_of(results, cells))

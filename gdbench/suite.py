@@ -1,0 +1,551 @@
+"""Suite files: TOML in, a validated Suite out, with every fault of the file named at once.
+
+pydantic checks the form (keys, types, ranges); the catalogue checks the meaning (names, settings, axes). Neither
+imports JAX.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from gdbench.catalogue import gather, look_up
+from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
+from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean, nearest
+from gdbench.grid import Starts, Values, as_starts, as_values
+
+MOST_STEPS = 100_000_000
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_PAIR = {**_NUMBERS, "minItems": 2, "maxItems": 2}
+_AXIS_SCHEMA = {
+    "description": "a number, a list of numbers, or { log = [low, high], num = n } or { linear = [low, high], num = n }",
+    "anyOf": [{"type": "number"}, {**_NUMBERS, "minItems": 1}]
+    + [
+        {
+            "type": "object",
+            "properties": {spacing: _PAIR, "num": {"type": "integer", "minimum": 1}},
+            "required": [spacing, "num"],
+            "additionalProperties": False,
+        }
+        for spacing in ("log", "linear")
+    ],
+}
+_ENTRY_SCHEMA = {
+    "description": "a name of the catalogue (or package.module:attribute), or a table { name = …, setting = … }",
+    "anyOf": [{"type": "string"}, {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}],
+}
+_STARTS_SCHEMA = {
+    "type": "object",
+    "description": "{ kind = 'sobol' | 'grid' | 'box' | 'ball' | 'points' | 'default', num = n, … }",
+    "properties": {
+        "kind": {"enum": ["sobol", "grid", "box", "ball", "points", "default"]},
+        "num": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}}]},
+        "points": {"type": "array", "items": _NUMBERS},
+        "center": _NUMBERS,
+        "radius": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "additionalProperties": False,
+}
+
+
+def _as_value_error(read: Any) -> Any:
+    """A reader whose SuiteError becomes what pydantic collects, with the place added."""
+
+    def wrapped(given: Any) -> Any:
+        try:
+            return read(given)
+        except SuiteError as error:
+            raise ValueError(str(error)) from None
+
+    return wrapped
+
+
+def _as_entry(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"name": given}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"expected a name or a table with a name, got {given!r}")
+    if not isinstance(given.get("name"), str):
+        raise ValueError(f"expected a table with a name, got {dict(given)!r}")
+    return dict(given)
+
+
+AxisValues = Annotated[Values, BeforeValidator(_as_value_error(as_values)), WithJsonSchema(_AXIS_SCHEMA)]
+Entry = Annotated[dict[str, Any], BeforeValidator(_as_entry), WithJsonSchema(_ENTRY_SCHEMA)]
+StartsTable = Annotated[Starts, BeforeValidator(_as_value_error(as_starts)), WithJsonSchema(_STARTS_SCHEMA)]
+
+
+def _as_dtypes(given: Any) -> list[str]:
+    names = given if isinstance(given, list) else [given]
+    if not names or any(name not in ("float32", "float64") for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"dtype is 'float32', 'float64' or a list of both, got {given!r}")
+    return names
+
+
+DTypes = Annotated[
+    list[Literal["float32", "float64"]],
+    BeforeValidator(_as_dtypes),
+    WithJsonSchema({"anyOf": [{"enum": ["float32", "float64"]}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Form(BaseModel):
+    """A table whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+
+
+class OutcomeSettings(Form):
+    """Thresholds of the outcomes that replace the problem's own."""
+
+    tolerance: float | None = Field(None, gt=0, description="gap that counts as converged")
+    scale: float | None = Field(None, gt=0, description="S, the scale of f - f*")
+    gradient_scale: float | None = Field(None, gt=0, description="G, the scale of the gradient norm")
+
+
+class Header(Form):
+    """The table [suite]."""
+
+    name: str = Field(pattern=NAME, description="folder name under results/")
+    description: str = Field("", description="one paragraph for the report")
+    version: int = Field(1, ge=1, description="raise it when the suite changes: it labels every comparison")
+    seed: int = Field(0, ge=0, lt=2**32, description="seeds starts and noise")
+    dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
+
+
+class Experiment(Form):
+    """A table [[experiment]]: every problem with every optimizer on one grid."""
+
+    name: str = Field("", description="label in tables and figures")
+    problems: list[Entry] = Field(min_length=1)
+    optimizers: list[Entry] = Field(min_length=1)
+    steps: int = Field(ge=1, le=MOST_STEPS, description="budget of every descent")
+    learning_rate: AxisValues | None = Field(None, description="for every optimizer that has one")
+    starts: StartsTable = Field(default_factory=Starts)
+    seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds on stochastic problems")
+    targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
+    trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
+    paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
+    outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
+
+
+class SuiteFile(Form):
+    """A suite file."""
+
+    suite: Header
+    experiment: list[Experiment] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class ProblemChoice:
+    """A problem of an experiment: one built object an instance, and the axes over its traced parameters."""
+
+    instances: tuple[Problem, ...]
+    axes: dict[str, Values]
+
+    @property
+    def problem(self) -> Problem:
+        """The first instance; all share objective, dimension and label."""
+        return self.instances[0]
+
+
+@dataclass(frozen=True)
+class OptimizerChoice:
+    """An optimizer of an experiment: its label, axes (single values among them) and static settings."""
+
+    optimizer: Optimizer
+    label: str
+    axes: dict[str, Values]
+    static: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An experiment with its names resolved."""
+
+    name: str
+    problems: tuple[ProblemChoice, ...]
+    optimizers: tuple[OptimizerChoice, ...]
+    steps: int
+    starts: Starts
+    seeds: int
+    targets: Values | None
+    trace: int
+    paths: int
+    outcomes: OutcomeSettings
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A validated suite: what was asked, and what the names stand for."""
+
+    header: Header
+    trials: tuple[Trial, ...]
+    resolved: dict[str, Any]
+
+    @property
+    def dtypes(self) -> list[str]:
+        """Precisions to run in."""
+        return list(self.header.dtype)
+
+
+def read_suite(path: str | Path, **options: Any) -> Suite:
+    """The suite of a TOML file; see ``build_suite`` for the options.
+
+    Raises:
+        SuiteError: with one line for every fault of the file, each with its place.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SuiteError([f"{path}: no such file{_near_file(path)}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError([f"{path}: cannot be read: {error}"]) from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError([f"{path}: not TOML: {error}"]) from None
+    return build_suite(table, str(path), **options)
+
+
+def _near_file(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path("suites")
+    names = [str(p) for p in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
+    close = nearest(str(path), names)
+    return f", did you mean {close}?" if close else (f"; there are {', '.join(names)}" if names else "")
+
+
+def build_suite(
+    table: Mapping[str, Any],
+    place: str = "suite",
+    allow_code: bool = False,
+    problems: Sequence[str] = (),
+    optimizers: Sequence[str] = (),
+    add: Sequence[str] = (),
+    quick: bool = False,
+) -> Suite:
+    """A suite from its table.
+
+    Args:
+        table: what the TOML file says.
+        place: the file's name, for messages.
+        allow_code: whether names ``package.module:attribute`` may bring in a user's code.
+        problems: keep only these (names or labels).
+        optimizers: keep only these.
+        add: further optimizers for every experiment.
+        quick: thin every axis to 8 values, starts to 8 and steps to 200.
+
+    Raises:
+        SuiteError: with every fault.
+    """
+    try:
+        form = SuiteFile.model_validate(dict(table))
+    except ValidationError as error:
+        # The names are looked up all the same, so that one reading mends the whole file.
+        lines = _form_faults(error) + _name_faults(table, allow_code)
+        raise SuiteError([f"{place}: {line}" for line in dict.fromkeys(lines)]) from None
+    faults: list[str] = []
+    trials = []
+    for i, experiment in enumerate(form.experiment):
+        name = experiment.name or f"experiment-{i + 1}"
+        where = f"{place}: experiment {name!r}"
+        given = experiment.model_copy(update={"optimizers": [*experiment.optimizers, *({"name": n} for n in add)]})
+        trials.append(_resolve(given, name, where, allow_code, faults))
+    names = [trial.name for trial in trials]
+    faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
+    if faults:
+        raise SuiteError(faults)
+    kept = [_select(trial, problems, optimizers) for trial in trials]
+    for what, wanted in (("problem", problems), ("optimizer", optimizers)):
+        faults += _unmatched(what, wanted, trials, place)
+    if faults:
+        raise SuiteError(faults)
+    kept = [_thin(trial) if quick else trial for trial in kept if trial.problems and trial.optimizers]
+    header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
+    return Suite(header, tuple(kept), _describe(header, kept))
+
+
+def _form_faults(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        place = "".join(f"[{p + 1}]" if isinstance(p, int) else f".{p}" for p in fault["loc"]).lstrip(".")
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            keys = _keys_at(fault["loc"])
+            message = f"unknown key: {did_you_mean(str(fault['loc'][-1]), keys)}"
+        elif fault["type"] not in ("missing", "value_error"):
+            message += f", got {fault['input']!r}"
+        lines.append(f"{place}: {message}")
+    return lines
+
+
+def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
+    """Faults of the names in a file whose form is not right either."""
+    lines = []
+    experiments = table.get("experiment")
+    for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
+        for what, choose in (("problems", choose_problem), ("optimizers", choose_any)):
+            entries = experiment.get(what) if isinstance(experiment, dict) else None
+            for j, entry in enumerate(entries if isinstance(entries, list) else []):
+                if isinstance(entry, str) or (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
+                    try:
+                        choose(_as_entry(entry), allow_code)
+                    except GdbenchError as error:
+                        lines.append(f"experiment[{i + 1}].{what}[{j + 1}]: {error}")
+    return lines
+
+
+def choose_any(entry: Mapping[str, Any], allow_code: bool) -> OptimizerChoice:
+    """The optimizer of an entry whatever the learning rates are."""
+    return choose_optimizer(entry, Values((1.0,)), allow_code)
+
+
+def _keys_at(loc: Sequence[int | str]) -> list[str]:
+    form: Any = SuiteFile
+    for part in loc[:-1]:
+        form = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings}.get(str(part), form)
+    return list(form.model_fields)
+
+
+def load_attribute(name: str, allow_code: bool) -> Any:
+    """What ``package.module:attribute`` names."""
+    if not allow_code:
+        raise GdbenchError(f"{name!r} is code of your own: say --allow-code to run it")
+    import importlib
+    import sys
+
+    module_name, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # user code may fail in any way while it is imported
+        raise GdbenchError(f"{name!r}: importing {module_name} failed: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise GdbenchError(f"{name!r}: {module_name} has no {attribute!r}: {did_you_mean(attribute, public)}")
+    return getattr(module, attribute)
+
+
+def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
+    """An optimizer from its name, from ``package.module:attribute``, an Optimizer, or an optax constructor."""
+    from gdbench.optimizers import from_optax
+
+    if isinstance(given, str):
+        if ":" in given:
+            found = resolve_optimizer(load_attribute(given, allow_code))
+            return found if isinstance(found, Optimizer) else found
+        missing = given.removeprefix("optax/")
+        if given.startswith("optax/") and missing in from_optax.NEEDS_MORE:
+            raise UnknownNameError(f"{given} needs {from_optax.NEEDS_MORE[missing]}, which gdbench does not give it yet")
+        return look_up(gather("gdbench.optimizers", Optimizer), given, "optimizer")
+    if isinstance(given, Optimizer):
+        return given
+    if hasattr(given, "init") and hasattr(given, "update"):
+        return from_optax.from_transformation(given)
+    if callable(given):
+        return from_optax.from_callable(given)
+    raise SuiteError([f"an optimizer is a name, an Optimizer or a function that returns one, got {given!r}"])
+
+
+def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Problem:
+    """A problem from its name and settings, from ``package.module:attribute``, or a Problem."""
+    if isinstance(given, str):
+        if ":" in given:
+            return resolve_problem(load_attribute(given, allow_code), **settings)
+        given = look_up(gather("gdbench.problems", ProblemFamily), given, "problem")
+    if isinstance(given, ProblemFamily):
+        return given(**settings)
+    if isinstance(given, Problem) and not settings:
+        return given
+    if callable(given) and not isinstance(given, Problem):
+        return resolve_problem(given(**settings))
+    raise SuiteError([f"a problem is a name, a Problem or a function that returns one, got {given!r}"])
+
+
+def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> ProblemChoice:
+    """The problem of an entry: static settings build it, parameters become axes, ``instance`` may be a list."""
+    given = dict(entry)
+    name = given.pop("name")
+    family = name if ":" in name else look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
+    known = family.parameters if isinstance(family, ProblemFamily) else {}
+    axes = {key: as_values(given.pop(key)) for key in list(given) if key in known}
+    instances = given.pop("instance", None)
+    numbers = [None] if instances is None else (instances if isinstance(instances, list) else [instances])
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise SuiteError([f"instance must be a number or a list of different ones, got {instances!r}"])
+    built = []
+    for number in numbers:
+        settings = given if number is None else {**given, "instance": number}
+        built.append(resolve_problem(family, allow_code, **settings))
+    single = {n: v.values[0] for n, v in axes.items() if len(v) == 1}
+    if single:
+        from dataclasses import replace
+
+        built = [replace(p, parameters={**p.parameters, **single}) for p in built]
+    return ProblemChoice(tuple(built), {n: v for n, v in axes.items() if len(v) > 1})
+
+
+def choose_optimizer(entry: Mapping[str, Any], rate: Values | None, allow_code: bool = True) -> OptimizerChoice:
+    """The optimizer of an entry, its hyperparameters as axes or static values, and a label that tells it apart."""
+    given = dict(entry)
+    name = given.pop("name")
+    label = given.pop("label", None)
+    optimizer = name if isinstance(name, Optimizer) else resolve_optimizer(name, allow_code)
+    specs = optimizer.hyperparameters
+    for key in given:
+        if key not in specs:
+            raise SuiteError([f"{optimizer.name} has no hyperparameter {key!r}: {did_you_mean(key, specs)}"])
+    axes: dict[str, Values] = {}
+    static: dict[str, Any] = {}
+    for key, spec in specs.items():
+        value = given.get(key, rate if key == "learning_rate" and rate is not None else spec.default)
+        if value is None and not (spec.static or spec.optional):
+            raise SuiteError([f"{optimizer.name} needs a value for {key!r}: it has no default"])
+        if spec.static or value is None:
+            static[key] = _checked_static(optimizer.name, key, spec, value)
+        else:
+            axes[key] = as_values(value)
+    told = {k: v for k, v in given.items() if k != "learning_rate" and not (k in axes and len(axes[k]) > 1)}
+    shown = ", ".join(f"{k}={_short(v)}" for k, v in told.items() if v != specs[k].default)
+    return OptimizerChoice(optimizer, label or optimizer.name + (f"({shown})" if shown else ""), axes, static)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _checked_static(name: str, key: str, spec: Hyperparameter, value: Any) -> Any:
+    if spec.default is not None and value is not None and type(value) is not type(spec.default):
+        kind = type(spec.default).__name__
+        raise SuiteError([f"{name}: {key!r} shapes the program and must be one {kind}, got {value!r}"])
+    return value
+
+
+def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, faults: list[str]) -> Trial:
+    """The experiment with its names looked up; faults are added to the list."""
+    problems, optimizers = [], []
+    for i, entry in enumerate(experiment.problems):
+        try:
+            choice = choose_problem(entry, allow_code)
+            problems.append(choice)
+            faults += [f"{where}: starts: {fault}" for fault in experiment.starts.faults(choice.problem)]
+        except GdbenchError as error:
+            faults.append(f"{where}: problems[{i + 1}]: {error}")
+    for i, entry in enumerate(experiment.optimizers):
+        try:
+            optimizers.append(choose_optimizer(entry, experiment.learning_rate, allow_code))
+        except GdbenchError as error:
+            faults.append(f"{where}: optimizers[{i + 1}]: {error}")
+    for what, labels in (
+        ("problem", [c.problem.label for c in problems]),
+        ("optimizer", [c.label for c in optimizers]),
+    ):
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        faults += [f"{where}: the {what} {label!r} stands there twice: give one a label of its own" for label in twice]
+    return Trial(
+        name, tuple(problems), tuple(optimizers), experiment.steps, experiment.starts, experiment.seeds,
+        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes,
+    )  # fmt: skip
+
+
+def _names(trial: Trial) -> dict[str, set[str]]:
+    return {
+        "problem": {n for c in trial.problems for n in (c.problem.name, c.problem.label)},
+        "optimizer": {n for c in trial.optimizers for n in (c.optimizer.name, c.label)},
+    }
+
+
+def _unmatched(what: str, wanted: Sequence[str], trials: Sequence[Trial], place: str) -> list[str]:
+    known = set().union(*(_names(trial)[what] for trial in trials))
+    return [f"{place}: no {what} {name!r} in this suite: {did_you_mean(name, known)}" for name in wanted if name not in known]
+
+
+def _select(trial: Trial, problems: Sequence[str], optimizers: Sequence[str]) -> Trial:
+    from dataclasses import replace
+
+    return replace(
+        trial,
+        problems=tuple(c for c in trial.problems if not problems or {c.problem.name, c.problem.label} & {*problems}),
+        optimizers=tuple(c for c in trial.optimizers if not optimizers or {c.optimizer.name, c.label} & {*optimizers}),
+    )
+
+
+QUICK = 8
+QUICK_STEPS = 200
+
+
+def _thin(trial: Trial) -> Trial:
+    """The same trial on at most 8 values an axis (its ends among them), 8 starts and 200 steps."""
+    from dataclasses import replace
+
+    def few(values: Values) -> Values:
+        n = len(values)
+        keep = sorted({round(i * (n - 1) / (QUICK - 1)) for i in range(QUICK)}) if n > QUICK else range(n)
+        return Values(tuple(values.values[i] for i in keep), values.scale)
+
+    starts = trial.starts
+    if starts.kind == "points":
+        starts = replace(starts, points=starts.points[:QUICK])
+    elif starts.kind == "grid":
+        counts = starts.num if isinstance(starts.num, tuple) else (starts.num,)
+        most = 3 if isinstance(starts.num, tuple) else QUICK
+        starts = replace(starts, num=tuple(min(c, most) for c in counts) if isinstance(starts.num, tuple) else min(counts[0], 3))
+    elif not isinstance(starts.num, tuple):
+        starts = replace(starts, num=min(starts.num, QUICK))
+    return replace(
+        trial,
+        steps=min(trial.steps, QUICK_STEPS),
+        starts=starts,
+        seeds=min(trial.seeds, 2),
+        optimizers=tuple(replace(c, axes={n: few(v) for n, v in c.axes.items()}) for c in trial.optimizers),
+        problems=tuple(replace(c, axes={n: few(v) for n, v in c.axes.items()}) for c in trial.problems),
+    )
+
+
+def _describe(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
+    """The resolved suite as plain JSON: every name, setting and value that was used."""
+
+    def axis(values: Values) -> dict[str, Any]:
+        return {"values": list(values.values), "scale": values.scale}
+
+    return {
+        "suite": header.model_dump(),
+        "experiment": [
+            {
+                "name": trial.name,
+                "problems": [
+                    {
+                        "name": c.problem.name, "label": c.problem.label,
+                        "settings": [dict(p.settings) for p in c.instances],
+                        "parameters": dict(c.problem.parameters) | {n: axis(v) for n, v in c.axes.items()},
+                    }
+                    for c in trial.problems
+                ],
+                "optimizers": [
+                    {
+                        "name": c.optimizer.name, "label": c.label, "static": dict(c.static),
+                        "hyperparameters": {n: axis(v) for n, v in c.axes.items()},
+                    }
+                    for c in trial.optimizers
+                ],
+                "steps": trial.steps, "starts": trial.starts.describe(), "seeds": trial.seeds,
+                "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
+                "outcomes": trial.outcomes.model_dump(),
+            }
+            for trial in trials
+        ],
+    }  # fmt: skip
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a suite file."""
+    return SuiteFile.model_json_schema()

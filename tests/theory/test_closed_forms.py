@@ -1,0 +1,169 @@
+"""Every closed form against the update rule it describes: boundary, rate, trajectory and best hyperparameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gdbench.catalogue import gather
+from gdbench.theory import gradient_descent, heavy_ball, nesterov
+from gdbench.theory.forms import ClosedForm, gap
+
+FORMS = gather("gdbench.theory", ClosedForm)
+every_form = pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+
+
+def momentum_of(form: ClosedForm, rng: np.random.Generator, size=None):
+    """Random momentum, 0 for the method that has none."""
+    return rng.uniform(0, 0.99, size) * (form.name != "gradient_descent")
+
+
+def test_the_folder_is_the_registry():
+    assert list(FORMS) == ["gradient_descent", "heavy_ball", "nesterov"]
+
+
+@every_form
+def test_rate_is_that_of_the_iteration_matrix(form, reference):
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        alpha, eigenvalue, beta = 10 ** rng.uniform(-3, 1), 10 ** rng.uniform(-2, 1), momentum_of(form, rng)
+        expected = reference.radius(form.name, alpha * eigenvalue, beta)
+        # A double root moves by the square root of a rounding error, in numpy's eigenvalues as well.
+        assert 10 ** (form.rate(alpha, [eigenvalue], beta) / 2) == pytest.approx(expected, abs=1e-7)
+
+
+@every_form
+def test_stable_exactly_below_the_boundary(form, reference):
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        L, beta = 10 ** rng.uniform(-2, 3), momentum_of(form, rng)
+        edge = form.boundary(L, beta)
+        m = L * rng.uniform(1e-3, 1)
+        for share in (rng.uniform(0.01, 1), 1 - 1e-6):
+            assert all(reference.radius(form.name, share * edge * lam, beta) < 1 for lam in (m, L))
+        for share in (1 + 1e-6, rng.uniform(1, 10)):
+            assert reference.radius(form.name, share * edge * L, beta) > 1
+        assert form.rate(edge, [m, L], beta) == pytest.approx(0, abs=1e-9)
+
+
+@every_form
+def test_the_worst_eigenvalue_is_an_end_of_the_spectrum(form, reference):
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        m = 10 ** rng.uniform(-2, 0)
+        spectrum = np.linspace(m, m * 10 ** rng.uniform(0, 3), 200)
+        alpha, beta = form.boundary(spectrum[-1]) * rng.uniform(0.01, 2), momentum_of(form, rng)
+        dense = max(reference.radius(form.name, alpha * eigenvalue, beta) for eigenvalue in spectrum)
+        assert 10 ** (form.rate(alpha, spectrum[[0, -1]], beta) / 2) == pytest.approx(dense, abs=1e-7)
+        assert form.rate(alpha, spectrum, beta) == pytest.approx(form.rate(alpha, spectrum[[0, -1]], beta), abs=1e-12)
+
+
+@every_form
+def test_rate_broadcasts_over_both_axes_of_a_map(form):
+    rng = np.random.default_rng(4)
+    alphas, betas, spectra = rng.uniform(0.01, 1, 5), momentum_of(form, rng, (3, 1)), rng.uniform(1, 9, (3, 1, 2))
+    field = form.rate(alphas, spectra, betas)
+    assert field.shape == (3, 5)
+    one_by_one = [[float(form.rate(a, s[0], b[0])) for a in alphas] for s, b in zip(spectra, betas, strict=True)]
+    np.testing.assert_allclose(field, one_by_one, rtol=1e-13)
+
+
+@every_form
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97, 1.05])
+def test_trajectory_is_the_simulated_recurrence(form, share, reference):
+    rng = np.random.default_rng(5)
+    for steps in (0, 1, 2, 3, 200):
+        eigenvalues, x0, beta = 10 ** rng.uniform(-1, 2, 6), rng.uniform(-5, 5, 6), momentum_of(form, rng)
+        alpha = float(share * form.boundary(eigenvalues.max(), beta))
+        closed = form.trajectory(x0, eigenvalues, alpha, beta, steps)
+        simulated = reference.simulate(form.name, x0, eigenvalues, alpha, beta, steps)
+        assert closed.shape == (steps + 1, 6)
+        # Rounding is relative to the largest value a coordinate had: a swing passes through zero.
+        scale = np.maximum.accumulate(np.abs(simulated), axis=0)
+        assert np.max(np.abs(closed - simulated) / scale) < 1e-12
+        gaps = 0.5 * np.sum(eigenvalues * simulated**2, axis=1)
+        np.testing.assert_allclose(form.gap(x0, eigenvalues, alpha, beta, steps), gaps, rtol=1e-11)
+
+
+@every_form
+def test_gap_falls_at_the_rate_in_the_long_run(form):
+    beta = 0.8 * (form.name != "gradient_descent")
+    for share, late in ((0.01, 3000), (1.02, 300)):  # real roots at both, so that the gap has no beat
+        alpha = float(share * form.boundary(10.0, beta))
+        gaps = form.gap([1.0, 1.0], [1.0, 10.0], alpha, beta, late + 100)
+        measured = (np.log10(gaps[late + 100]) - np.log10(gaps[late])) / 100
+        assert measured == pytest.approx(float(form.rate(alpha, [1.0, 10.0], beta)), rel=1e-9)
+
+
+@every_form
+@pytest.mark.parametrize("condition", [1.0, 4.0, 100.0, 1e4])
+def test_best_is_attained_and_nothing_near_is_better(form, condition):
+    m = 0.5
+    best = form.best(m, m * condition)
+    ends = [m, m * condition]
+    assert 10 ** (form.rate(best.alpha, ends, best.momentum) / 2) == pytest.approx(best.radius, abs=3e-8)
+    rng = np.random.default_rng(6)
+    alphas = best.alpha * np.exp(rng.normal(0, 0.2, 4000))
+    betas = best.momentum * np.exp(-np.abs(rng.normal(0, 0.2, 4000)) * rng.choice([-1, 1], 4000))
+    betas = np.where(betas < 1, betas, best.momentum)
+    assert np.min(10 ** (form.rate(alphas, ends, betas) / 2)) >= best.radius - 1e-12
+
+
+def test_best_radii_are_those_of_the_table():
+    assert gradient_descent.best(1, 9).radius == pytest.approx(8 / 10)
+    assert gradient_descent.best(1, 9).alpha == pytest.approx(0.2)
+    assert heavy_ball.best(1, 9) == pytest.approx((4 / 16, 0.25, 0.5))
+    assert nesterov.best(1, 5) == pytest.approx((0.25, 1 / 3, 0.5))
+
+
+def test_nesterov_standard_choice():
+    for condition in (2.0, 10.0, 1e3):
+        alpha, beta, radius = nesterov.standard(1.0, condition)
+        assert (alpha, radius) == pytest.approx((1 / condition, 1 - condition**-0.5))
+        assert 10 ** (nesterov.rate(alpha, [1.0, condition], beta) / 2) == pytest.approx(radius, abs=1e-7)
+
+
+def test_heavy_ball_radius_is_flat_between_the_double_roots(reference):
+    beta = 0.64  # sqrt 0.8, so complex roots for 0.04 < q < 3.24
+    for q, flat in ((0.041, True), (1.0, True), (3.239, True), (0.039, False), (3.241, False)):
+        for radius in (heavy_ball.radius(np.array(q), np.array(beta)), reference.radius("heavy_ball", q, beta)):
+            assert (abs(float(radius) - 0.8) < 1e-9) == flat
+
+
+def test_a_defective_block_keeps_its_digits():
+    # Equal roots 1/2: x_k = (1 + k/2) / 2^k exactly, where an eigendecomposition would lose half the digits.
+    path = heavy_ball.trajectory([1.0], [1.0], 0.25, 0.25, 60)[:, 0]
+    k = np.arange(61)
+    np.testing.assert_allclose(path, (1 + k / 2) / 2.0**k, rtol=1e-13)
+
+
+def test_one_step_to_the_minimum_has_no_finite_rate():
+    assert gradient_descent.rate(0.5, [2.0]) == -np.inf
+    np.testing.assert_array_equal(gradient_descent.trajectory([3.0], [2.0], 0.5, 0.0, 2), [[3.0], [0.0], [0.0]])
+
+
+def test_no_curvature_no_bound_and_no_progress():
+    assert gradient_descent.boundary(0.0) == heavy_ball.boundary(0.0, 0.5) == nesterov.boundary(0.0, 0.5) == np.inf
+    assert gradient_descent.rate(0.1, [0.0]) == 0
+
+
+def test_divergence_beyond_float64_is_not_an_error():
+    for form in FORMS.values():
+        beta = 0.5 * (form.name != "gradient_descent")
+        path = form.trajectory([1.0, 0.0], [10.0, 1.0], 10.0, beta, 6000)
+        assert np.isfinite(path[100, 0]) and not np.isfinite(path[-1, 0])
+
+
+def test_gap_over_many_iterates():
+    np.testing.assert_allclose(gap([[1.0, 2.0], [0.0, 1.0]], [2.0, 4.0]), [9.0, 2.0])
+
+
+def test_what_is_not_stated_is_nan_or_refused():
+    for method in (heavy_ball, nesterov):
+        assert np.isnan(method.boundary(1.0, [-0.1, 1.0, 1.5])).all()
+    assert np.isnan(heavy_ball.rate(0.1, [1.0], -0.5))
+    for call in (lambda: gradient_descent.boundary(1.0, 0.9), lambda: gradient_descent.rate(0.1, [1.0], 0.9)):
+        with pytest.raises(ValueError, match="no momentum.*0.9"):
+            call()
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        nesterov.trajectory([1.0, 2.0], [1.0, 2.0, 3.0], 0.1, 0.5, 3)
