@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ import numpy as np
 import gdbench
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError
-from gdbench.grid import Axis, Grid, Values
+from gdbench.grid import Grid
+from gdbench.identity import code_identity
 from gdbench.kernels import execute, scale
 from gdbench.kernels.record import Shape, window_length
 from gdbench.kernels.scan import Descent, fixed_cost, layout_of
-from gdbench.suite import OptimizerChoice, ProblemChoice, Suite, Trial
+from gdbench.suite import OptimizerChoice, ProblemChoice, Suite, Trial, grid_of
 
 SHOWN_COORDINATES = 3
 """Starts and end points are columns of the table up to this dimension."""
@@ -43,7 +43,7 @@ class Cell:
     """One (problem, optimizer, dtype) of an experiment with its whole grid: one compiled program.
 
     Attributes:
-        id: hash of everything that decides its rows.
+        key: hash of everything that decides its rows; names its shards.
         info: what readers of the run need to know, plain JSON.
         descent: the kernel.
         fixed: hyperparameters that are traced but have one value.
@@ -53,7 +53,7 @@ class Cell:
         shard: lanes of a shard, a multiple of the block.
     """
 
-    id: str
+    key: str
     info: dict[str, Any]
     choice: ProblemChoice
     optimizer: OptimizerChoice
@@ -144,6 +144,11 @@ def make_plan(suite: Suite, platform: str | None = None) -> list[Cell]:
                         faults += [f"{trial.name}: {fault}" for fault in error.problems]
     if faults:
         raise SuiteError(faults)
+    seen: dict[str, int] = {}
+    for cell in cells:
+        # The same cell may stand in two experiments: one set of shards, two ids.
+        seen[cell.key] = seen.get(cell.key, 0) + 1
+        cell.info["id"] = cell.key if seen[cell.key] == 1 else f"{cell.key}-{seen[cell.key]}"
     return cells
 
 
@@ -153,7 +158,7 @@ def make_cell(
     """One cell: grid, static shape, block, identity."""
     problem = choice.problem
     starts = trial.starts.draw(problem, seed)
-    grid = grid_of(trial, choice, optimizer, len(starts))
+    grid = grid_of(trial, choice, optimizer)
     names = {axis.name for axis in grid.axes}
     descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
     targets = trial.targets.values if trial.targets else ()
@@ -167,34 +172,11 @@ def make_cell(
         "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax")],
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
-    info["id"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Cell(
-        info["id"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
+        info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
         _shard_lanes(descent, block), platform,
     )  # fmt: skip
-
-
-def grid_of(trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, starts: int) -> Grid:
-    """The axes of a cell: instance, hyperparameters, parameters, seed, start (fastest)."""
-    axes = []
-    if len(choice.instances) > 1:
-        numbers = tuple(float(p.settings.get("instance", i)) for i, p in enumerate(choice.instances))
-        axes.append(Axis("instance", "instance", Values(numbers)))
-    for name, values in optimizer.axes.items():
-        if len(values) > 1 or name == "learning_rate":
-            axes.append(Axis(name, "hyperparameter", values))
-    clash = {a.name for a in axes} & set(choice.axes)
-    if clash:
-        raise SuiteError([f"{optimizer.label} on {choice.problem.label}: both have an axis {sorted(clash)[0]!r}"])
-    axes += [Axis(name, "parameter", values) for name, values in choice.axes.items()]
-    noisy = choice.problem.stochastic
-    axes.append(Axis("seed", "seed", _count(trial.seeds if noisy else 1)))
-    axes.append(Axis("start", "start", _count(starts)))
-    return Grid(tuple(axes))
-
-
-def _count(n: int) -> Values:
-    return Values(tuple(range(n)))
 
 
 def _shard_lanes(descent: Descent, block: int) -> int:
@@ -214,7 +196,7 @@ def describe_cell(
     cost = descent.step_cost
     theory = optimizer.optimizer.theory
     return {
-        "id": "", "experiment": trial.name, "dtype": dtype, "steps": trial.steps, "window": window_length(trial.steps),
+        "id": "", "key": "", "experiment": trial.name, "dtype": dtype, "steps": trial.steps, "window": window_length(trial.steps),
         "engine": "scan", "block": block, "lanes": grid.size, "failed": None,
         "problem": describe_problem(choice, trial, dtype),
         "optimizer": {
@@ -319,21 +301,9 @@ def _code_digest() -> str:
 
 
 def _user_code(choice: ProblemChoice, optimizer: OptimizerChoice) -> list[str]:
-    """Source text of objective, init and step where they are not gdbench's own."""
+    """What stands for the code of problem and optimizer where it is not gdbench's own."""
     functions = [choice.problem.objective, choice.problem.sample, optimizer.optimizer.init, optimizer.optimizer.step]
     return [code_identity(f) for f in functions if f is not None] + [optimizer.optimizer.identity]
-
-
-def code_identity(function: Any) -> str:
-    """What stands for a function in an identity: its module's name if that is gdbench's, else its source or bytecode."""
-    module = getattr(function, "__module__", "") or ""
-    if module.startswith("gdbench."):
-        return f"{module}.{getattr(function, '__qualname__', function)}"
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        return repr(function) if code is None else f"{code.co_code.hex()} {code.co_consts} {code.co_names}"
 
 
 def estimate(cells: Sequence[Cell], cores: int) -> dict[str, Any]:

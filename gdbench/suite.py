@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gdbench.catalogue import gather, look_up
 from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
 from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean, nearest
-from gdbench.grid import Starts, Values, as_starts, as_values
+from gdbench.grid import Axis, Grid, Starts, Values, as_starts, as_values
 
 MOST_STEPS = 100_000_000
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -270,7 +270,7 @@ def build_suite(
         raise SuiteError(faults)
     kept = [_thin(trial) if quick else trial for trial in kept if trial.problems and trial.optimizers]
     header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
-    return Suite(header, tuple(kept), _describe(header, kept))
+    return Suite(header, tuple(kept), describe_suite(header, kept))
 
 
 def _form_faults(error: ValidationError) -> list[str]:
@@ -511,7 +511,36 @@ def _thin(trial: Trial) -> Trial:
     )
 
 
-def _describe(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
+def grid_of(trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice) -> Grid:
+    """The axes of a cell: instance, hyperparameters, parameters, seed, start (fastest)."""
+    axes = []
+    if len(choice.instances) > 1:
+        numbers = tuple(float(p.settings.get("instance", i)) for i, p in enumerate(choice.instances))
+        axes.append(Axis("instance", "instance", Values(numbers)))
+    for name, values in optimizer.axes.items():
+        if len(values) > 1 or name == "learning_rate":
+            axes.append(Axis(name, "hyperparameter", values))
+    clash = {a.name for a in axes} & set(choice.axes)
+    if clash:
+        raise SuiteError([f"{optimizer.label} on {choice.problem.label}: both have an axis {sorted(clash)[0]!r}"])
+    axes += [Axis(name, "parameter", values) for name, values in choice.axes.items()]
+    noisy = choice.problem.stochastic
+    axes.append(Axis("seed", "seed", _count(trial.seeds if noisy else 1)))
+    axes.append(Axis("start", "start", _count(trial.starts.count(choice.problem))))
+    return Grid(tuple(axes))
+
+
+def _count(n: int) -> Values:
+    return Values(tuple(range(n)))
+
+
+def size_of(suite: Suite) -> tuple[int, int]:
+    """Cells and descents of a suite."""
+    grids = [grid_of(t, p, o) for t in suite.trials for p in t.problems for o in t.optimizers for _ in suite.dtypes]
+    return len(grids), sum(grid.size for grid in grids)
+
+
+def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
     """The resolved suite as plain JSON: every name, setting and value that was used."""
 
     def axis(values: Values) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Picture(Canvas):
 class Figure:
     """An entry of the figure catalogue: one question, its numbers, its drawing.
 
-    A frame that ``data`` returns carries in ``attrs`` what is not a number of its own: ``heading`` (of the picture),
+    A frame that ``data`` returns (empty, where a case has no descents) carries in ``attrs`` what is not a number of its own: ``heading`` (of the picture),
     ``title`` (of the panel) and whatever ``draw`` needs.
 
     Attributes:
@@ -107,14 +107,14 @@ def pictures(figure: Figure, results: Results) -> dict[str, list[dict[str, Any]]
 
 
 def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) -> Picture:
-    """Draw cases of a figure side by side, with one colour bar or legend.
+    """Draw cases of a figure side by side, with one colour bar or legend; a case without descents is left out.
 
     Raises:
         GdbenchError: there is no case to draw.
     """
-    if not cases:
+    frames = [frame for frame in (figure.data(results, **case) for case in cases) if len(frame)]
+    if not frames:
         raise GdbenchError(f"figure {figure.name!r} has nothing to say about these results")
-    frames = [figure.data(results, **case) for case in cases]
     if figure.share:
         figure.share(frames)
     with rc_context(RC):  # pyright: ignore[reportArgumentType]

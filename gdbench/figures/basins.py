@@ -31,7 +31,7 @@ from gdbench.figures.choose import (
 )
 from gdbench.figures.grids import image, outcome_codes, outline
 from gdbench.figures.scale import scale_of
-from gdbench.figures.style import halo, outcome_handles, outcome_image
+from gdbench.figures.style import halo, number, outcome_handles, outcome_image
 
 FEWEST_STARTS = 16
 FAST, SLOW = 0.90, 0.42
@@ -69,6 +69,8 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None) -> 
     chosen = cell_of(results, cell)
     columns = ["start_0", "start_1", "basin", "end_0", "end_1"]
     table = rows(results, chosen, [*RECORD, *columns], at)
+    if table.empty:
+        return DataFrame()
     setting = {**(best_setting(table, chosen) or _middle(chosen)), **(at or {})}
     table = where(table, setting)
     table = keep(table, (table["instance"] == table["instance"].min()) & (table["seed"] == table["seed"].min()))
@@ -81,7 +83,7 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None) -> 
     hyperparameters = {name: value for name, value in setting.items() if name in axes_of(chosen, "hyperparameter")}
     frame.attrs = {
         "heading": heading(*place(chosen), *fixed_words, "best per problem"),
-        "title": setting_text(chosen, hyperparameters).replace(" (", "\n("),
+        "title": setting_text(chosen, hyperparameters).replace(" (", "\n(", 1),
         "minima": _minima(chosen, frame),
         "box": chosen["problem"]["box"],
         "range": _range(frame),
@@ -160,7 +162,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         if inside_x[0] <= x <= inside_x[1] and inside_y[0] <= y <= inside_y[1]:
             ax.plot([x], [y], "o", ms=5, mfc="white", mec="black", gid="minimum", zorder=5)
             offset = {"xytext": (5, 4), "textcoords": "offset points"}
-            ax.annotate(str(basin), (x, y), **offset, color="white", fontsize=8, path_effects=halo(), zorder=6)
+            ax.annotate(str(basin), (x, y), **offset, fontsize=8, path_effects=halo(1.8, "white"), zorder=6)
     ax.set_aspect("equal" if _nearly_square(ax) else "auto")
 
 
@@ -170,9 +172,11 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
     if np.isfinite(low) and np.isfinite(high):
         grey = LinearSegmentedColormap.from_list("steps", oklch(np.linspace(FAST, SLOW, 64), 0.0, 0.0).tolist())
         norm = LogNorm(max(low, 1), high) if high > max(low, 1) else Normalize(low - 0.5, low + 0.5)
-        picture.colorbar(
-            ScalarMappable(norm, grey), ax=axes, label="steps to tolerance (lightness)", aspect=30, pad=0.015
-        )
+        label = "steps to tolerance (lightness)"
+        bar = picture.colorbar(ScalarMappable(norm, grey), ax=axes, label=label, aspect=30, pad=0.015)
+        bar.minorticks_off()
+        ticks = np.unique(np.geomspace(max(low, 1), max(high, 1), 5).round())
+        bar.set_ticks(ticks.tolist(), labels=[number(tick) for tick in ticks])
     handles: list[Any] = []
     reached = sorted({int(b) for frame in frames for b in frame["basin"] if b >= 0})
     for basin in reached[:MOST_NAMED]:
@@ -234,16 +238,16 @@ def _draw_image(ax: Axes, frame: DataFrame, rgb: np.ndarray, x: np.ndarray, y: n
     channels = [image(place, rgb[:, channel], 1.0) for channel in range(3)]
     ax.imshow(np.stack(channels, -1), extent=extent, origin="lower", interpolation="nearest", rasterized=True)
     ends = np.where(_other(frame), -1 - outcome_codes(frame), frame["basin"])
-    ax.add_collection(outline(image(place, ends, 0), extent, colors="white", linewidths=0.6), autolim=False)
+    ax.add_collection(outline(image(place, ends, 0), extent, 0.6), autolim=False)
 
 
 def _bounds(frame: DataFrame) -> list[tuple[float, float]]:
-    """The start box, or what the starts span where there is none."""
+    """The start box, or what the starts span where there is none, with a margin for the points."""
     if frame.attrs["box"] is not None:
-        low, high = frame.attrs["box"]
-        return [(low[0], high[0]), (low[1], high[1])]
-    spans = [(float(np.min(x)), float(np.max(x))) for x in (frame["start_0"], frame["start_1"])]
-    return [(low - 0.03 * (high - low) - 1e-9, high + 0.03 * (high - low) + 1e-9) for low, high in spans]
+        spans = list(zip(*frame.attrs["box"], strict=True))
+    else:
+        spans = [(float(np.min(x)), float(np.max(x))) for x in (frame["start_0"], frame["start_1"])]
+    return [(low - 0.02 * (high - low) - 1e-9, high + 0.02 * (high - low) + 1e-9) for low, high in spans]
 
 
 def _nearly_square(ax: Axes) -> bool:

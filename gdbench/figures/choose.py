@@ -32,8 +32,13 @@ def cells_of(results: Results, experiment: str, problem: str, dtype: str) -> lis
 
 
 def ran(results: Results) -> list[dict[str, Any]]:
-    """Cells that did not fail."""
-    return [cell for cell in results.cells if not cell["failed"]]
+    """Cells that did not fail and have descents (an interrupted run has cells without)."""
+    cells = [cell for cell in results.cells if not cell["failed"]]
+    if not cells:
+        return []
+    table = results.table(columns=["cell"], cells=[cell["id"] for cell in cells])
+    present = set(table["cell"].astype(str).unique())
+    return [cell for cell in cells if cell["id"] in present]
 
 
 def place(cell: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -127,7 +132,7 @@ def split(table: DataFrame) -> tuple[DataFrame, DataFrame]:
 
     The second part is empty where there is one start and one seed: nothing is held out then.
     """
-    names = [name for name in ("start", "seed") if table[name].nunique() > 1]
+    names = [name for name in ("start", "seed") if len(table[name].unique()) > 1]
     if not names:
         return table, keep(table, np.zeros(len(table), dtype=bool))
     odd = table[names].to_numpy(dtype=int) % 2 == 1

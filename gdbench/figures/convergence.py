@@ -79,6 +79,8 @@ def data(
         label = cell["optimizer"]["label"]
         parts.append(_curve(kept, cell).assign(optimizer=label))
         texts[label] = setting_text(cell, setting or {})
+    if not parts:
+        return DataFrame()
     frame = pd.concat(parts, ignore_index=True)
     frame.insert(0, "optimizer", frame.pop("optimizer"))
     has_minimum = cells[0]["problem"]["minimum"] is not None
@@ -107,9 +109,10 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     ax.set_xscale("log")
     ax.set_yscale(**kind)
     unit = "evaluations of the full data" if frame.attrs["batches"] else "evaluations"
-    costs = frame["cost"]
-    right = costs.max() if costs.max() > costs.min() else costs.max() * 2
-    ax.set(xlabel=f"cost ({unit})", ylabel=frame.attrs["value"], xlim=(costs.min(), right), ylim=(bottom, top))
+    costs = floats(frame, "cost")
+    left, right = float(np.min(costs)), float(np.max(costs))
+    right = right if right > left else 2 * left
+    ax.set(xlabel=f"cost ({unit})", ylabel=frame.attrs["value"], xlim=(left, right), ylim=(bottom, top))
 
 
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:

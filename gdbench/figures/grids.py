@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.collections import LineCollection
+from matplotlib.patheffects import withStroke
 from pandas import DataFrame
 from scipy import ndimage
 
@@ -70,7 +72,7 @@ def image(frame: DataFrame, values: np.ndarray, empty: float) -> np.ndarray:
     return matrix
 
 
-def outline(codes: np.ndarray, extent: Extent, **style: object) -> LineCollection:
+def outline(codes: np.ndarray, extent: Extent, width: float = 0.8) -> LineCollection:
     """Lines along the pixel edges where neighbouring codes [rows, columns] differ."""
     left, right, bottom, top = extent
     x = np.linspace(left, right, codes.shape[1] + 1)
@@ -80,42 +82,70 @@ def outline(codes: np.ndarray, extent: Extent, **style: object) -> LineCollectio
     r, c = np.nonzero(codes[1:] != codes[:-1])
     level = np.stack([np.stack([x[c], y[r + 1]], -1), np.stack([x[c + 1], y[r + 1]], -1)], 1)
     segments = np.concatenate([upright, level])
-    lines = LineCollection(list(segments), capstyle="projecting", **style)  # pyright: ignore[reportArgumentType]
+    lines = LineCollection(list(segments), colors="white", capstyle="projecting", linewidths=width)
+    # White alone is lost on the light ends of the colours.
+    lines.set_path_effects([withStroke(linewidth=2.4 * width, foreground="black", alpha=0.45)])
     lines.set_rasterized(True)
     return lines
 
 
-def measure_regions(mask: np.ndarray) -> np.ndarray:
-    """Connected regions of a mask, numbered from 1; 0 outside."""
-    labelled: Any = ndimage.label(mask)
-    return labelled[0]
+@dataclass(frozen=True)
+class RegionName:
+    """A word to write into a map: where, and whether upright along a narrow region."""
+
+    x: float
+    y: float
+    text: str
+    upright: bool
 
 
-def region_names(codes: np.ndarray, extent: Extent, least: float = 0.06) -> list[tuple[float, float, str]]:
-    """Where to write the outcome into a map: deep inside the largest region of each.
+def region_names(codes: np.ndarray, extent: Extent, letter: tuple[float, float] = (0.024, 0.031)) -> list[RegionName]:
+    """Where to write each outcome into a map: deep inside its largest region, if it has room for the word.
 
     Args:
         codes: outcome codes [rows, columns], -1 for none.
         extent: left, right, bottom, top.
-        least: share of the map below which a region is too small for its name.
-
-    Returns:
-        (x, y, outcome) of each name.
+        letter: length of a letter as a share of the map's width, and of its height when written upright.
     """
     left, right, bottom, top = extent
     height, width = codes.shape
     found = []
     for code, name in enumerate(OUTCOMES):
-        parts = np.asarray(measure_regions(codes == code))
-        sizes = np.bincount(parts.ravel())[1:]
-        if sizes.max(initial=0) < max(least * codes.size, 1):
+        region = _largest_region(codes == code)
+        if region is None:
             continue
-        region = np.pad(parts == 1 + sizes.argmax(), 1)
-        # A name is wide and flat: distance along a row counts less.
-        depth = ndimage.distance_transform_edt(region, sampling=(1 / height, 0.35 / width))
-        deep = np.asarray(depth)
-        row, column = np.unravel_index(deep.argmax(), deep.shape)
-        x = left + (column - 0.5) * (right - left) / width
-        y = bottom + (row - 0.5) * (top - bottom) / height
-        found.append((float(x), float(y), name))
+        row, column = _deep_point(region)
+        across = _run(region[row], column) / width
+        along = _run(region[:, column], row) / height
+        flat = across >= letter[0] * (len(name) + 1) and along >= 2 * letter[1]
+        upright = not flat and along >= letter[1] * (len(name) + 1) and across >= 2 * letter[0]
+        if flat or upright:
+            x = left + (column + 0.5) * (right - left) / width
+            y = bottom + (row + 0.5) * (top - bottom) / height
+            found.append(RegionName(x, y, name, upright))
     return found
+
+
+def _largest_region(mask: np.ndarray) -> np.ndarray | None:
+    labelled: Any = ndimage.label(mask)
+    sizes = np.bincount(labelled[0].ravel())[1:]
+    return labelled[0] == 1 + sizes.argmax() if len(sizes) else None
+
+
+def _deep_point(region: np.ndarray) -> tuple[int, int]:
+    """The point nearest to a region's middle among those almost as far from its edge as any."""
+    height, width = region.shape
+    depth: Any = ndimage.distance_transform_edt(np.pad(region, 1), sampling=(1 / height, 1 / width))
+    depth = depth[1:-1, 1:-1]
+    row, column = np.nonzero(depth >= 0.85 * depth.max())
+    middle_row, middle_column = (index.mean() for index in np.nonzero(region))
+    nearest = np.hypot((row - middle_row) / height, (column - middle_column) / width).argmin()
+    return int(row[nearest]), int(column[nearest])
+
+
+def _run(line: np.ndarray, place: int) -> int:
+    """Length of the run of true values around a place, counted evenly to both sides."""
+    gaps = np.flatnonzero(~line)
+    before = place - gaps[gaps < place].max(initial=-1)
+    after = gaps[gaps > place].min(initial=len(line)) - place
+    return int(2 * min(before, after) - 1)

@@ -83,6 +83,8 @@ def data(
         parts.append(_by_rate(table).assign(optimizer=label))
         held = ", ".join(f"{name} {number(value)}" for name, value in others.items())
         texts[label] = label + (f" ({held}, best)" if held else "")
+    if not parts:
+        return DataFrame()
     frame = pd.concat(parts, ignore_index=True)
     frame.insert(0, "optimizer", frame.pop("optimizer"))
     cell = cells_of(results, experiment, problem, dtype)[0]
@@ -107,7 +109,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     beyond = top * 1e3 if top > 0 else top + 1e3 * (top - bottom)
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
-        low, middle, high = (np.clip(group[name].to_numpy(), bottom, beyond) for name in ("low", "median", "high"))
+        low, middle, high = (np.clip(floats(group, name), bottom, beyond) for name in ("low", "median", "high"))
         ax.fill_between(group[RATE], low, high, color=style["color"], **BAND)
         ax.plot(group[RATE], middle, label=label, **style)
     if frame.attrs["tolerance"]:
@@ -129,6 +131,7 @@ def _by_rate(table: DataFrame) -> DataFrame:
     frame["converged"], frame["failed"] = converged(table), failed(table)
     groups = frame.groupby(RATE, sort=True)
     low, middle, high = band(groups["value"])
+    shares = groups.agg({"converged": "mean", "failed": "mean"})
     usable = usable_rates(table)
     return DataFrame(
         {
@@ -136,9 +139,9 @@ def _by_rate(table: DataFrame) -> DataFrame:
             "low": low.to_numpy(),
             "median": middle.to_numpy(),
             "high": high.to_numpy(),
-            "converged": groups["converged"].mean().to_numpy(),
-            "failed": groups["failed"].mean().to_numpy(),
-            "descents": groups.size().to_numpy(),
+            "converged": floats(shares, "converged"),
+            "failed": floats(shares, "failed"),
+            "descents": np.asarray(groups.size()),
             "usable_low": np.nan if usable is None or usable.low is None else usable.low,
             "usable_high": np.nan if usable is None or usable.high is None else usable.high,
         }

@@ -68,6 +68,6 @@ def legend(picture: Picture, frames: list[DataFrame], extra: Sequence[Artist]) -
     handles = [*line_handles(texts, frames[0].attrs["styles"]), *extra]
     longest = max(len(str(handle.get_label())) for handle in handles)
     width = picture.get_size_inches()[0]
-    # 8.5 points of type are about 0.075 inches a letter, plus the sample of the line.
-    columns = int(np.clip(width // (0.075 * longest + 0.55), 1, len(handles)))
+    # 8.5 points of type are about 0.065 inches a letter, plus the sample of the line.
+    columns = int(np.clip(width // (0.065 * longest + 0.55), 1, len(handles)))
     picture.legend(handles=handles, loc="outside lower center", ncols=columns)

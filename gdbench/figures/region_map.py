@@ -13,8 +13,8 @@ from matplotlib.colors import CenteredNorm
 from matplotlib.lines import Line2D
 from pandas import DataFrame
 
-from gdbench import catalogue
 from gdbench.figures.base import Figure, Picture, Results
+from gdbench.figures.boundary import stability_boundary
 from gdbench.figures.choose import (
     RECORD,
     axes_of,
@@ -30,11 +30,14 @@ from gdbench.figures.choose import (
 from gdbench.figures.grids import Extent, image, outcome_codes, outline, pixels, region_names, stride
 from gdbench.figures.scale import Scale, scale_of
 from gdbench.figures.style import RATE_LABEL, RATE_MAP, halo, outcome_handles, outcome_image
-from gdbench.theory.forms import ClosedForm
 
 MARKS = {"best": "*", "default": "X"}
 MARK_STYLE: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgecolor": "black", "zorder": 6}
-THEORY_STYLE: dict[str, Any] = {"color": "white", "linestyle": (0, (4, 2)), "linewidth": 1.5, "zorder": 5}
+# White dashes on black are seen on every colour of the map, and on the legend's paper.
+THEORY_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "black", "linewidth": 2.6, "zorder": 5},
+    {"color": "white", "linewidth": 1.4, "linestyle": (0, (3, 2)), "zorder": 5.1},
+)
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -66,13 +69,15 @@ def data(
     chosen = cell_of(results, cell)
     extra = ["f_start", "start_0"] if chosen["problem"]["dim"] == 1 else ["f_start"]
     table = rows(results, chosen, [*RECORD, "rate", *extra], at)
+    if table.empty:
+        return DataFrame()
     x_index, x_scale = _axis(table, chosen, x)
     y_index, y_scale = _axis(table, chosen, y)
     strides = stride(len(y_scale.values)), stride(len(x_scale.values))
     frame = pixels(table, y_index // strides[0], x_index // strides[1])
     frame.insert(2, x, _pixel_values(frame["column"].to_numpy(), x_scale, strides[1]))
     frame.insert(3, y, _pixel_values(frame["row"].to_numpy(), y_scale, strides[0]))
-    frame["boundary"] = theory_boundary(chosen, frame, {**(at or {}), **_fixed(chosen)})
+    frame["boundary"] = stability_boundary(chosen, frame, at or {})
     best = best_setting(table, chosen) or {}
     defaults = {name: value for name, value in chosen["optimizer"]["defaults"].items() if value is not None}
     fixed_words = [f"{name} {value:g}" for name, value in (at or {}).items()]
@@ -90,27 +95,6 @@ def data(
         "halfrange": halfrange(frame["rate"].to_numpy()),
     }
     return frame
-
-
-def theory_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
-    """The largest stable learning rate at each pixel, from the optimizer's closed form and the curvature.
-
-    NaN throughout where there is none, or where something that it depends on is not held at one value.
-    """
-    nowhere = np.full(len(frame), np.nan)
-    curvature, name = cell["problem"]["curvature"], cell["optimizer"]["theory"]
-    form = catalogue.gather("gdbench.theory", ClosedForm).get(name) if name else None
-    if form is None or curvature is None:
-        return nowhere
-    known = {**at, **{column: frame[column].to_numpy() for column in frame.columns if column in axes_of(cell)}}
-    varied = [parameter for parameter in axes_of(cell, "parameter")]
-    if any(parameter not in known for parameter in varied) or set(varied) - {"condition"}:
-        return nowhere
-    largest = known["condition"] if varied else curvature[1]
-    momentum = known.get("momentum", 0.0)
-    if momentum is None or ("momentum" in axes_of(cell) and "momentum" not in known):
-        return nowhere
-    return np.broadcast_to(np.asarray(form.boundary(largest, momentum), dtype=float), nowhere.shape).copy()
 
 
 def halfrange(rate: np.ndarray) -> float:
@@ -138,9 +122,13 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     ax.imshow(outcome_image(codes), rasterized=True, **flat)
     norm = CenteredNorm(0, halfrange=frame.attrs["halfrange"])
     ax.imshow(np.ma.masked_invalid(rate), cmap=RATE_MAP, norm=norm, rasterized=True, **flat)
-    ax.add_collection(outline(codes, extent, colors="white", linewidths=0.8, alpha=0.85), autolim=False)
-    for x, y, name in region_names(codes, extent):
-        ax.text(x, y, name, color="white", fontsize=8, ha="center", va="center", path_effects=halo())
+    ax.add_collection(outline(codes, extent), autolim=False)
+    for name in region_names(codes, extent):
+        turn = 90 if name.upright else 0
+        ax.text(
+            name.x, name.y, name.text, rotation=turn, color="white", fontsize=8, ha="center", va="center",
+            path_effects=halo(), gid="region",
+        )  # fmt: skip
     _draw_theory(ax, frame)
     for mark, size in (("best", 12), ("default", 8)):
         _draw_mark(ax, frame.attrs[mark], MARKS[mark], size)
@@ -157,21 +145,33 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
             ScalarMappable(norm, colormaps[RATE_MAP]), ax=axes, label=RATE_LABEL, extend="both", aspect=30, pad=0.015
         )
         bar.ax.set_title("diverges", fontsize=8)
-        bar.ax.set_xlabel("converges", fontsize=8)
+        # Below the bar's arrow, which is a twentieth of its length.
+        bar.ax.text(0.5, -0.07, "converges", fontsize=8, ha="center", va="top", transform=bar.ax.transAxes)
+    handles, labels = _legend_entries(frames)
+    if handles:
+        title = "plain colours: outcome, where there is no rate" if outcomes_without_rate(frames) else None
+        columns = min(len(handles), 3 if len(axes) == 1 else 6)
+        picture.legend(handles, labels, loc="outside lower center", ncols=columns, title=title)
+
+
+def outcomes_without_rate(frames: list[DataFrame]) -> set[str]:
+    """Outcomes that show their own colour somewhere."""
+    return {name for frame in frames for name in frame.loc[frame["rate"].isna(), "outcome"].astype(str)}
+
+
+def _legend_entries(frames: list[DataFrame]) -> tuple[list[Any], list[str]]:
     handles: list[Any] = []
+    labels: list[str] = []
     for mark, text in (("best", "best setting"), ("default", "library default")):
         if any(frame.attrs[mark] for frame in frames):
-            handles.append(Line2D([], [], marker=MARKS[mark], markersize=9, label=text, **MARK_STYLE))
+            handles.append(Line2D([], [], marker=MARKS[mark], markersize=9, **MARK_STYLE))
+            labels.append(text)
     with_theory = [frame for frame in frames if _theory_is_drawn(frame)]
     if with_theory:
-        line = Line2D([], [], label=with_theory[0].attrs["theory"], path_effects=halo(3), **THEORY_STYLE)
-        handles.append(line)
-    no_rate = {name for frame in frames for name in frame.loc[frame["rate"].isna(), "outcome"].astype(str)}
-    handles += outcome_handles(no_rate)
-    if handles:
-        title = "plain colours: outcome, where there is no rate" if no_rate else None
-        columns = 3 if len(axes) == 1 else 6
-        picture.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), columns), title=title)
+        handles.append(tuple(Line2D([], [], **style) for style in THEORY_STYLES))
+        labels.append(with_theory[0].attrs["theory"])
+    patches = outcome_handles(outcomes_without_rate(frames))
+    return [*handles, *patches], [*labels, *(str(patch.get_label()) for patch in patches)]
 
 
 def _axis_pairs(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -209,10 +209,6 @@ def _pixel_values(index: np.ndarray, scale: Scale, width: int) -> np.ndarray:
     return (values[low + (np.minimum(low + width, len(values)) - low - 1) // 2]).astype(float)
 
 
-def _fixed(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in cell["optimizer"]["hyperparameters"].items() if value is not None}
-
-
 def _label(cell: Mapping[str, Any], name: str) -> str:
     if name != "start":
         return name.replace("_", " ")
@@ -237,7 +233,16 @@ def _draw_mark(ax: Axes, mark: tuple[float, float | None] | None, symbol: str, s
     x, y = mark
     # A setting says nothing about the start: its mark stands at the top edge, for the whole column.
     where: dict[str, Any] = {"transform": ax.get_xaxis_transform()} if y is None else {}
-    ax.plot([x], [0.955 if y is None else y], marker=symbol, markersize=size, gid="setting", **where, **MARK_STYLE)
+    ax.plot(
+        [x],
+        [0.955 if y is None else y],
+        marker=symbol,
+        markersize=size,
+        gid="setting",
+        clip_on=False,
+        **where,
+        **MARK_STYLE,
+    )
 
 
 def _theory_is_drawn(frame: DataFrame) -> bool:
@@ -256,7 +261,8 @@ def _draw_theory(ax: Axes, frame: DataFrame) -> None:
     rate = rate_scale.position(along.to_numpy())
     # The boundary belongs to the middle of a pixel; it goes on unchanged to the outer edges.
     line = [np.r_[rate[0], rate, rate[-1]], np.r_[low, other, high]]
-    ax.plot(*(line if upright else line[::-1]), gid="theory", path_effects=halo(3), **THEORY_STYLE)
+    for style in THEORY_STYLES:
+        ax.plot(*(line if upright else line[::-1]), gid="theory", **style)
 
 
 FIGURE = Figure(

@@ -87,7 +87,7 @@ def _draw_tangents(ax: Axes, frame: DataFrame) -> None:
     ax.set(xlabel="x", ylabel="f(x)", xlim=(curve["x"].min(), curve["x"].max()), ylim=(low - margin, high + margin))
     for i, (x, f, slope) in enumerate(zip(tangents["x"], tangents["f"], tangents["slope"], strict=True)):
         # Equal length on the paper, however steep.
-        half = 0.17 / np.hypot(1 / np.ptp(ax.get_xlim()), slope / np.ptp(ax.get_ylim()))
+        half = 0.22 / np.hypot(1 / np.ptp(ax.get_xlim()), slope / np.ptp(ax.get_ylim()))
         colour = LINE_COLOURS[i % len(LINE_COLOURS)]
         ends = np.array([x - half, x + half])
         ax.plot(ends, f + slope * (ends - x), color=colour, lw=2.2, solid_capstyle="round", gid="tangent", zorder=3)

@@ -49,7 +49,7 @@ RC: dict[str, Any] = {
     "ytick.major.width": 0.7,
     "xtick.minor.width": 0.5,
     "ytick.minor.width": 0.5,
-    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.09,
     "figure.constrained_layout.w_pad": 0.06,
     # Ids inside an SVG are random unless salted: the same run must give the same file.
     "svg.hashsalt": "gdbench",
@@ -100,5 +100,7 @@ def halo(width: float = 2.2, colour: str = "black") -> list[Any]:
 
 
 def number(value: float) -> str:
-    """A number for a label: three digits, with a true minus sign."""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    """A number for a label: three digits, no needless exponent, a true minus sign."""
+    rounded = float(f"{value:.3g}")
+    text = f"{rounded:.15g}" if 1e-4 <= abs(rounded) < 1e5 or rounded == 0 else f"{rounded:g}".replace("e+0", "e")
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -98,6 +98,8 @@ def data(
         label = cell["optimizer"]["label"]
         parts.append(_iterates(row["path"], cell).assign(start=chosen, optimizer=label))
         texts[label] = setting_text(cell, {name: float(row[name]) for name in axes_of(cell, "hyperparameter")})
+    if not parts:
+        return DataFrame()
     frame = pd.concat(parts, ignore_index=True)
     for column in ("start", "optimizer"):
         frame.insert(0, column, frame.pop(column))
@@ -123,13 +125,15 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         y = np.interp(x, ground.axes[0], ground.values, np.nan, np.nan) if flat else group["x1"].to_numpy()
         style = frame.attrs["styles"][label]
         ax.plot(x, y, marker="o", ms=2.6, mew=0, lw=1.3, path_effects=halo(2.4, "white"), gid="path", **_thin(style))
-        ax.plot(x[-1:], y[-1:], marker="s", ms=5, mec="white", mew=0.7, ls="", color=style["color"], zorder=4)
+        ax.plot(x[-1:], y[-1:], marker="s", ms=5, mec="white", mew=0.7, ls="", color=style["color"], zorder=6)
     first = frame.iloc[0]
     y0 = np.interp(first["x0"], ground.axes[0], ground.values) if flat else first["x1"]
-    ax.plot([first["x0"]], [y0], marker="o", ms=8, mfc="none", mec="black", mew=1.4, gid="start", zorder=5)
+    ax.plot(
+        [first["x0"]], [y0], marker="o", ms=8, mfc="none", mec="black", mew=1.4, gid="start", clip_on=False, zorder=5
+    )
     for point in frame.attrs["minimizers"]:
         y = np.interp(point[0], ground.axes[0], ground.values) if flat else point[1]
-        ax.plot([point[0]], [y], marker="P", ms=8, mfc="white", mec="black", mew=0.9, gid="minimum", zorder=5)
+        ax.plot([point[0]], [y], marker="P", ms=9, mfc="white", mec="black", mew=0.9, gid="minimum", zorder=4)
 
 
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
@@ -238,5 +242,5 @@ FIGURE = Figure(
     data=data,
     draw=draw,
     finish=finish,
-    panel=(4.3, 3.9),
+    panel=(3.8, 3.8),
 )

@@ -55,9 +55,7 @@ def cost(frame: DataFrame, gradient: float = GRADIENT_WEIGHT, hessian: float = H
     return counts[0] + gradient * counts[1] + hessian * counts[2]
 
 
-def cost_at_settle(
-    frame: DataFrame, gradient: float = GRADIENT_WEIGHT, hessian: float = HESSIAN_WEIGHT
-) -> np.ndarray:
+def cost_at_settle(frame: DataFrame, gradient: float = GRADIENT_WEIGHT, hessian: float = HESSIAN_WEIGHT) -> np.ndarray:
     """What each descent had spent when it settled, shape [rows]; infinite where it did not converge.
 
     settle_step / steps * cost, which is exact where every step costs the same and uses the average cost of a step

@@ -13,7 +13,7 @@ from gdbench.measures.base import LOST, Measure
 
 def outcome_counts(frame: DataFrame) -> dict[str, int]:
     """Number of descents of each outcome, all six named, in the order of ``contracts.OUTCOMES``."""
-    counts = frame["outcome"].value_counts()
+    counts = frame["outcome"].value_counts().to_dict()
     return {name: int(counts.get(name, 0)) for name in OUTCOMES}
 
 

@@ -12,11 +12,13 @@ import functools
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step, Theory
 from gdbench.errors import GdbenchError
+from gdbench.identity import code_identity
 from gdbench.lazy import jax, optax
 from gdbench.optimizers.rules import RATE
 
@@ -186,7 +188,8 @@ def from_callable(make: Callable[..., Any], name: str | None = None) -> Optimize
         elif spec.default is inspect.Parameter.empty and spec.kind not in (spec.VAR_POSITIONAL, spec.VAR_KEYWORD):
             found[parameter] = Hyperparameter(None, "none: a value must be given")
     label = name or getattr(make, "__name__", type(make).__name__)
-    return from_constructor(label, make, found, source=f"{getattr(make, '__module__', '')}.{label}")
+    source = f"{getattr(make, '__module__', '')}.{label}"
+    return replace(from_constructor(label, make, found, source=source), identity=code_identity(make))
 
 
 def from_transformation(transformation: Any, name: str = "transformation") -> Optimizer:

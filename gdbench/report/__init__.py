@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdbench.errors import StoreError
-from gdbench.report.study import Results
+
+if TYPE_CHECKING:
+    from gdbench.report.study import Results
 
 __all__ = ["write_report"]
 

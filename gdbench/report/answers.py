@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.figures.choose import parameter_values, ranking, split, where
+from gdbench.figures.choose import edges, failed, keep, parameter_values, ranking, split, where
 from gdbench.measures.base import converged, cost, cost_at_settle, final_gaps
 from gdbench.measures.outcome_shares import share_diverged
 from gdbench.measures.usable_width import RATE, UsableRates, usable_rates
@@ -74,7 +74,7 @@ class Answer:
         note: why ``judged`` is None, "" otherwise.
         tuning_cost: evaluations spent on choosing.
         diverged: share diverged or nonfinite over the whole grid.
-        lost: whether every setting mostly diverged, so that no choice means anything.
+        lost: whether every descent diverged or became nonfinite, so that no choice means anything.
         oracle: the optimizer is told f*, and is not compared with the others.
     """
 
@@ -116,38 +116,21 @@ def hyperparameter_axes(cell: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     return {axis["name"]: axis for axis in cell["axes"] if axis["kind"] == "hyperparameter"}
 
 
-def best_setting(cell: Mapping[str, Any], frame: DataFrame) -> tuple[dict[str, float], bool]:
-    """The best setting, and whether it is one: False where most descents of every setting diverged.
+def best_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, float]:
+    """The best setting, chosen on even-numbered starts and seeds as in the figures; the first of the grid among equals.
 
-    It is chosen on even-numbered starts and seeds, as in the figures; the first of the grid among equals. Empty where
-    no hyperparameter is an axis.
+    Empty where no hyperparameter is an axis.
     """
-    first = ranking(frame, cell).iloc[0]
-    some = bool(first["converged"] > 0 or np.isfinite(first["value"]))
-    return {name: float(first[name]) for name in hyperparameter_axes(cell)}, some
+    ranked = ranking(frame, cell)
+    return {name: float(ranked[name].iloc[0]) for name in hyperparameter_axes(cell)}
 
 
 def at(frame: DataFrame, setting: Mapping[str, float]) -> DataFrame:
-    """The descents with these values of hyperparameters."""
+    """The descents with exactly these values of hyperparameters, taken from the table itself."""
     mask = np.ones(len(frame), dtype=bool)
     for name, value in setting.items():
         mask &= frame[name].to_numpy() == value
-    return frame[mask]
-
-
-def edges(cell: Mapping[str, Any], setting: Mapping[str, float]) -> tuple[str, ...]:
-    """Hyperparameters whose chosen value lies on the edge of its grid.
-
-    A list of two values is a choice and has no edge; 0 as the lowest value is a bound of nature.
-    """
-    found = []
-    for name, axis in hyperparameter_axes(cell).items():
-        values = sorted(axis["values"])
-        fewest = 3 if axis["scale"] == "list" else 2
-        low, high = np.isclose(setting[name], [values[0], values[-1]], rtol=1e-6, atol=0)
-        if len(values) >= fewest and (high or (low and values[0] != 0)):
-            found.append(name)
-    return tuple(found)
+    return keep(frame, mask)
 
 
 def default_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, float] | None:
@@ -158,7 +141,7 @@ def default_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, floa
             return None
     setting = {}
     for name in hyperparameter_axes(cell):
-        default, values = defaults.get(name), frame[name].unique()
+        default, values = defaults.get(name), np.unique(frame[name].to_numpy(dtype=float))
         if default is None:
             return None
         close = np.isclose(values, default, rtol=1e-6, atol=0)
@@ -170,8 +153,8 @@ def default_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, floa
 
 def by_unit(frame: DataFrame, values: np.ndarray) -> np.ndarray:
     """Values as one row an independent unit: a start, or a seed where there is one start. NaN fills short rows."""
-    units = frame["start" if frame["start"].nunique() > 1 else "seed"].to_numpy()
-    _, which = np.unique(units, return_inverse=True)
+    starts, seeds = frame["start"].to_numpy(), frame["seed"].to_numpy()
+    _, which = np.unique(starts if len(np.unique(starts)) > 1 else seeds, return_inverse=True)
     order = np.argsort(which, kind="stable")
     lengths = np.bincount(which)
     table = np.full((len(lengths), lengths.max()), np.nan)
@@ -179,7 +162,9 @@ def by_unit(frame: DataFrame, values: np.ndarray) -> np.ndarray:
     return table
 
 
-def judge(cell: Mapping[str, Any], held_out: DataFrame, setting: Mapping[str, float], rng: np.random.Generator) -> Judged:
+def judge(
+    cell: Mapping[str, Any], held_out: DataFrame, setting: Mapping[str, float], rng: np.random.Generator
+) -> Judged:
     """What a setting does on held-out descents; intervals are over starts, so lanes never pass for replicates."""
     frame = at(held_out, setting)
     solved, costs = converged(frame), by_unit(frame, cost_at_settle(frame))
@@ -213,17 +198,16 @@ def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator)
         why = f"failed: {cell['failed']}" if cell["failed"] else "no descents"
         return [Answer(**common, regime=BEST, setting={}, edges=(), judged=None, note=why, tuning_cost=0.0)]
     chosen_on, held_out = split(frame)
-    (best, some), default = best_setting(cell, frame), default_setting(cell, frame)
+    best, default = best_setting(cell, frame), default_setting(cell, frame)
+    lost = bool(failed(frame).all())
 
     def row(regime: str, setting: dict[str, float], edge: tuple[str, ...], spent: float) -> Answer:
         judged = judge(cell, held_out, setting, rng) if len(held_out) else None
         note = "" if judged else NOT_HELD_OUT
-        return Answer(
-            **common, regime=regime, setting=setting, edges=edge, judged=judged, note=note, tuning_cost=spent
-        )
+        return Answer(**common, regime=regime, setting=setting, edges=edge, judged=judged, note=note, tuning_cost=spent)
 
-    first = row(BEST, best, edges(cell, best) if some else (), float(cost(chosen_on).sum()))
-    rows = [dataclasses.replace(first, lost=not some)]
+    first = row(BEST, best, () if lost else tuple(edges(cell, best)), float(cost(chosen_on).sum()))
+    rows = [dataclasses.replace(first, lost=lost)]
     return rows if default is None else [*rows, row(DEFAULT, default, (), 0.0)]
 
 

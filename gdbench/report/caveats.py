@@ -85,7 +85,7 @@ def few_starts(results: Results, study: Study) -> Iterator[Caveat]:
     """Few held-out starts: wide intervals."""
     units = [row.judged.units for row in study.answers if row.judged]
     if units and min(units) < FEW:
-        text = f"As few as {count(min(units), 'held-out start')} stand behind an answer; read its interval, not its value."
+        text = f"As few as {count(min(units), 'held-out start')} stand behind an answer: read its interval first."
         yield Caveat("care", "Few starts", text)
 
 
@@ -148,11 +148,13 @@ def nonfinite(results: Results, study: Study) -> Iterator[Caveat]:
         yield Caveat("note", "Nonfinite", text)
 
 
+_ROUNDED = "lost their updates to rounding before they arrived: the dtype ended them, not the method"
+_UNVERIFIED = "came to rest where no minimum is known: they count as converged, but at what is not verified"
 _FLAG_TEXTS = {
-    "rounding": ("care", "Rounding floor", "lost their updates to rounding before they arrived: the dtype, not the method, ended them"),
-    "unverified": ("care", "Unverified", "came to rest where no minimum is known: they count as converged, but at what is not verified"),
+    "rounding": ("care", "Rounding floor", _ROUNDED),
+    "unverified": ("care", "Unverified", _UNVERIFIED),
     "noise": ("note", "Noise floor", "stopped falling at a floor that the noise of the mini-batches sets"),
-}  # fmt: skip
+}
 
 
 def flags(results: Results, study: Study) -> Iterator[Caveat]:
@@ -176,7 +178,8 @@ def goals(results: Results, study: Study) -> Iterator[Caveat]:
     for goal, what in texts.items():
         names = sorted({s.cell["problem"]["label"] for s in study.cells if s.cell["problem"]["goal"] == goal})
         if names:
-            yield Caveat("care", "No known minimum" if goal != "unbounded" else "Unbounded", f"{listing(names)}: {what}.")
+            title = "Unbounded" if goal == "unbounded" else "No known minimum"
+            yield Caveat("care", title, f"{listing(names)}: {what}.")
 
 
 def optimizer_notes(results: Results, study: Study) -> Iterator[Caveat]:
@@ -199,7 +202,7 @@ def varying_cost(results: Results, study: Study) -> Iterator[Caveat]:
     """Costs that are estimated, and evaluations of a mini-batch."""
     names = sorted({s.cell["optimizer"]["label"] for s in study.cells if s.cell["optimizer"]["cost"] is None})
     if names:
-        text = f"{listing(names)}: steps differ in cost; the cost to converge uses the average cost of a descent's step."
+        text = f"{listing(names)}: steps differ in cost; cost to converge uses a descent's average step."
         yield Caveat("note", "Estimated cost", text)
     for label, share in sorted({(p["label"], p["batch_share"]) for p in (s.cell["problem"] for s in study.cells)}):
         if share < 1:
@@ -249,5 +252,6 @@ def uncommitted(results: Results, study: Study) -> Iterator[Caveat]:
 
 RULES = (
     failed_cells, nothing_ran, all_lost, one_start, few_starts, untuned, unequal_tuning, flags, goals, oracles, dtypes,
-    uncommitted, censored, unfinished, nonfinite, selected, varying_cost, optimizer_notes, nothing_to_compare, exploratory,
+    uncommitted, censored, unfinished, nonfinite, selected, varying_cost, optimizer_notes, nothing_to_compare,
+    exploratory,
 )  # fmt: skip

@@ -18,7 +18,8 @@ def markdown(results: Results, study: Study, caveats: list[Caveat]) -> str:
     parts += ["## Answers", "", *answers(results, study), "## Caveats", ""]
     parts += [f"- **{escape(c.title)}.** {escape(c.text)}" for c in caveats] or ["None."]
     parts += ["", "## How every descent ended", "", *outcomes(study)]
-    parts += ["", "## Environment", "", *(f"- {name}: {escape(v)}" for name, v in environment_lines(results.environment))]
+    parts += ["", "## Environment", ""]
+    parts += [f"- {name}: {escape(value)}" for name, value in environment_lines(results.environment)]
     made = command(results)
     return "\n".join([*parts, "", *([f"Made by `{made}`.", ""] if made else [])])
 

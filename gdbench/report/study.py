@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from pandas import DataFrame
 
 from gdbench.contracts import FLAGS
+from gdbench.figures import base as figures
 from gdbench.measures.outcome_shares import outcome_counts
 from gdbench.report.answers import Answer, AnswerTable, answer_tables, cell_answers
 
@@ -20,18 +22,27 @@ RECORD = (
 """The columns of the table that the report needs, beside the axes."""
 
 
-class Results(Protocol):
+class Results(figures.Results, Protocol):
     """What the report asks of a run; ``gdbench.store.Results`` provides it."""
 
-    suite: Any
-    path: Any
-    environment: Any
-    cells: Any
-    timing: Any
-    failures: Any
+    @property
+    def path(self) -> Path | None:
+        """The run's folder, None for a sweep in memory."""
+        ...
 
-    def table(self, columns: Any = None, cells: Any = None) -> DataFrame:
-        """The rows of some cells, a row a descent."""
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What it ran on."""
+        ...
+
+    @property
+    def timing(self) -> list[dict[str, Any]]:
+        """Seconds by phase, an entry a cell."""
+        ...
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """An entry a failed cell."""
         ...
 
 
@@ -64,7 +75,7 @@ class CellSummary:
 
     @property
     def name(self) -> str:
-        """optimizer on problem, with the dtype."""
+        """Optimizer, problem and dtype in words."""
         return f"{self.cell['optimizer']['label']} on {self.cell['problem']['label']}, {self.cell['dtype']}"
 
 
@@ -104,12 +115,12 @@ def read_cell(results: Results, cell: Mapping[str, Any]) -> DataFrame:
 
 def summarise(cell: Mapping[str, Any], frame: DataFrame, seconds: Mapping[str, Any]) -> CellSummary:
     """What the rows of a cell add up to."""
-    flags = frame["flag"].value_counts()
+    flags = frame["flag"].value_counts().to_dict()
     return CellSummary(
         cell=cell,
         descents=len(frame),
-        starts=int(frame["start"].nunique()),
-        seeds=int(frame["seed"].nunique()),
+        starts=len(np.unique(frame["start"].to_numpy())),
+        seeds=len(np.unique(frame["seed"].to_numpy())),
         outcomes=outcome_counts(frame),
         flags={name: int(flags.get(name, 0)) for name in FLAGS if name},
         seconds=seconds,

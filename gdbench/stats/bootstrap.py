@@ -64,9 +64,7 @@ def percentile_interval(resampled: np.ndarray, confidence: float = 0.95) -> Inte
     return Interval(float(low), float(high))
 
 
-def bca_interval(
-    resampled: np.ndarray, estimate: float, jackknife: np.ndarray, confidence: float = 0.95
-) -> Interval:
+def bca_interval(resampled: np.ndarray, estimate: float, jackknife: np.ndarray, confidence: float = 0.95) -> Interval:
     """The bias-corrected and accelerated interval (BCa).
 
     Levels Φ(z0 + (z0 ± z)/(1 - a(z0 ± z))), with z0 the normal quantile of the share of resamples below the estimate

@@ -76,7 +76,9 @@ def test_median_cost_counts_censored_descents():
 
 
 def test_final_gap_counts_lost_descents_as_infinite():
-    frame = rows(["converged", "converged", "nonfinite", "diverged", "trapped"], gap_final=[1.0, 3.0, math.nan, 0.5, 2.0])
+    frame = rows(
+        ["converged", "converged", "nonfinite", "diverged", "trapped"], gap_final=[1.0, 3.0, math.nan, 0.5, 2.0]
+    )
     assert final_gap.compute(frame, CELL) == 3.0
     assert final_gap.compute(rows(["diverged"]), CELL) == math.inf
     assert math.isnan(final_gap.compute(frame, {"problem": {"minimum": None}}))

@@ -76,7 +76,12 @@ def test_bca_of_equal_values_is_a_point():
 
 @pytest.mark.parametrize(
     ("values", "method", "what"),
-    [([], "percentile", "at least one"), ([1.0], "bca", "two units"), ([1, np.inf], "bca", "finite"), ([1], "x", "method")],
+    [
+        ([], "percentile", "at least one"),
+        ([1.0], "bca", "two units"),
+        ([1, np.inf], "bca", "finite"),
+        ([1], "x", "method"),
+    ],
 )
 def test_refusals(values, method, what):
     with pytest.raises(ValueError, match=what):

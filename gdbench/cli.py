@@ -1,0 +1,247 @@
+"""The command line: each command a few lines over the public face. Only what runs descents imports JAX.
+
+Exit codes: 0 done (divergence is data), 1 some cells failed, 2 usage or suite error, 3 internal error, 5 nothing
+selected, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gdbench import __version__, terminal
+from gdbench.errors import GdbenchError, SuiteError
+
+app = typer.Typer(
+    name="gdbench",
+    help="Where does an optimizer converge, how fast, and when does it break?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+JSON = Annotated[bool, typer.Option("--json", help="print exactly one JSON document")]
+CODE = Annotated[bool, typer.Option("--allow-code", help="let names package.module:attribute import your code")]
+SUITE = Annotated[str, typer.Argument(help="a suite file, or its name under suites/")]
+RUN = Annotated[str, typer.Argument(help="a run folder, the folder of a suite's runs, or the suite's name")]
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    problems = "problems"
+    optimizers = "optimizers"
+    measures = "measures"
+    figures = "figures"
+    suites = "suites"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"gdbench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+) -> None:
+    """Options of every command."""
+
+
+def suite_path(name: str) -> Path:
+    """A suite file from its path, or from its name under suites/."""
+    path = Path(name)
+    short = Path("suites") / f"{name}.toml"
+    return short if not path.exists() and path.suffix == "" and short.exists() else path
+
+
+def run_path(name: str) -> Path:
+    """A run folder from its path, or from the name of its suite."""
+    path = Path(name)
+    return path if path.exists() else Path("results") / Path(name).stem
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="problems, optimizers, measures, figures or suites")],
+    as_json: JSON = False,
+) -> None:
+    """List a catalogue."""
+    from gdbench import listing
+
+    header, rows = listing.LISTS[kind.value]()
+    if as_json:
+        terminal.print_json(rows)
+    else:
+        terminal.print_table(header, [[listing.short(row.get(name)) for name in header] for row in rows])
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="a problem, optimizer, measure, figure or suite")],
+    settings: Annotated[list[str] | None, typer.Argument(help="settings of a problem, as dim=10")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Show everything that is known of one entry of a catalogue."""
+    from gdbench import listing
+
+    facts = listing.show(name, settings or [])
+    if as_json:
+        terminal.print_json(facts)
+    else:
+        width = max(len(key) for key in facts)
+        for key, value in facts.items():
+            print(f"{key.ljust(width)}  {listing.long(value, width + 2)}")
+
+
+@app.command()
+def validate(suites: Annotated[list[str], typer.Argument(help="suite files")], allow_code: CODE = False, as_json: JSON = False) -> None:
+    """Check suite files; every fault is named with its place."""
+    from gdbench.suite import read_suite, size_of
+
+    faults: list[str] = []
+    good = []
+    for name in suites:
+        try:
+            cells, descents = size_of(read_suite(suite_path(name), allow_code=allow_code))
+            good.append({"suite": str(suite_path(name)), "cells": cells, "descents": descents})
+        except SuiteError as error:
+            faults += error.problems
+    if faults:
+        raise SuiteError(faults)
+    if as_json:
+        terminal.print_json({"ok": True, "suites": good})
+    else:
+        for line in good:
+            print(f"{line['suite']}: good, {line['cells']} cells, {line['descents']:,} descents")
+
+
+@app.command()
+def run(
+    suite: SUITE,
+    add: Annotated[list[str] | None, typer.Option(help="a further optimizer for every experiment (repeat)")] = None,
+    problems: Annotated[list[str] | None, typer.Option(help="only this problem (repeat)")] = None,
+    optimizers: Annotated[list[str] | None, typer.Option(help="only this optimizer (repeat)")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="use at most so many devices")] = None,
+    timeout: Annotated[float, typer.Option(min=0, help="seconds a cell may take")] = float("inf"),
+    quick: Annotated[bool, typer.Option("--quick", help="a thinned grid, in a folder of its own")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would run, and what it would cost")] = False,
+    report: Annotated[bool, typer.Option(help="write the report at the end")] = True,
+    results: Annotated[Path, typer.Option(help="folder of all runs")] = Path("results"),
+    tile: Annotated[int | None, typer.Option(min=1, help="blocks a dispatch; changes nothing but speed")] = None,
+    allow_code: CODE = False,
+    as_json: JSON = False,
+) -> None:
+    """Run a suite; what is there already is not run again."""
+    from gdbench.suite import read_suite
+
+    read = read_suite(
+        suite_path(suite), allow_code=allow_code, problems=problems or (), optimizers=optimizers or (), add=add or (),
+        quick=quick,
+    )  # fmt: skip
+    if not read.trials:
+        terminal.say("gdbench: error: nothing is left to run: no experiment has these problems and optimizers")
+        raise typer.Exit(5)
+    from gdbench import commands
+
+    if dry_run:
+        commands.dry_run(read, devices, results, as_json)
+        return
+    raise typer.Exit(commands.run(read, devices, timeout, tile, results, report, as_json))
+
+
+@app.command()
+def status(run: RUN, as_json: JSON = False) -> None:
+    """Say what of a run is done."""
+    from gdbench import commands, store
+
+    raise typer.Exit(commands.status(store.load(run_path(run)), as_json))
+
+
+@app.command()
+def report(
+    run: RUN,
+    out: Annotated[Path | None, typer.Option(help="folder to write to; the run's own by default")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Write the report of a run: one HTML page that opens offline, its figures, a Markdown summary."""
+    from gdbench.report import write_report
+    from gdbench.store import load
+
+    page = write_report(load(run_path(run)), out)
+    if as_json:
+        terminal.print_json({"report": str(page)})
+    else:
+        print(page)
+
+
+@app.command()
+def check(as_json: JSON = False) -> None:
+    """Measure what theory knows exactly, and print measured against exact."""
+    from gdbench import check as checks
+
+    rows = checks.run_checks()
+    if as_json:
+        terminal.print_json(rows)
+    else:
+        terminal.print_table(checks.HEADER, [[str(row[name]) for name in checks.HEADER] for row in rows])
+    failed = sum(not row["holds"] for row in rows)
+    terminal.say(f"{len(rows) - failed} of {len(rows)} checks hold")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def doctor(as_json: JSON = False) -> None:
+    """Say what gdbench runs on: versions, devices, cache, and whether a small program compiles."""
+    from gdbench import commands
+
+    commands.doctor(as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of suite files."""
+    from gdbench.suite import json_schema
+
+    terminal.print_json(json_schema())
+
+
+def _fail(message: str, code: int) -> int:
+    """Print an error, as a line or as the one JSON document, and give the exit code."""
+    if "--json" in sys.argv[1:]:
+        terminal.print_json({"error": message, "exit_code": code})
+    for line in message.splitlines():
+        terminal.say(f"gdbench: error: {line}")
+    return code
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    usage_error: Any = typer.BadParameter.__mro__[1]
+    try:
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        again = " ".join(["gdbench", *sys.argv[1:]])
+        code = _fail(f"interrupted: what is done is kept, go on with: {again}", 130)
+    except (GdbenchError, usage_error) as error:
+        text = error.format_message() if isinstance(error, usage_error) else str(error)
+        code = _fail(" ".join(text.split()) if isinstance(error, usage_error) else text, getattr(error, "exit_code", 2))
+    except BrokenPipeError:
+        # The reader of stdout went away (head, say); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # a fault of gdbench itself
+        traceback.print_exc()
+        code = _fail(f"internal error: {type(error).__name__}: {error}", 3)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

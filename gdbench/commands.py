@@ -1,0 +1,153 @@
+"""What the longer commands do: run, its dry run, status, doctor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gdbench import terminal
+from gdbench.contracts import OUTCOMES
+from gdbench.store import Results
+from gdbench.suite import Suite
+
+REPORTED = 1_000_000
+"""A run of more descents is not reported on by itself: figures read whole tables."""
+
+
+def dry_run(suite: Suite, devices: int | None, root: Path, as_json: bool) -> None:
+    """Say what a run would do."""
+    from gdbench import plan, runner
+    from gdbench.kernels import execute
+
+    runner.start_jax(devices)
+    found = execute.local_devices(devices)
+    cells = plan.make_plan(suite, found[0].platform)
+    cost = plan.estimate(cells, len(found)) | {"folder": str(runner.run_folder_of(suite, cells, root))}
+    rows = [
+        {
+            "experiment": c.info["experiment"], "problem": c.info["problem"]["label"],
+            "optimizer": c.info["optimizer"]["label"], "dtype": c.dtype, "descents": c.grid.size,
+            "steps": c.info["steps"], "block": c.block, "blocks": -(-c.grid.size // c.block), "cell": c.key,
+        }
+        for c in cells
+    ]  # fmt: skip
+    if as_json:
+        terminal.print_json({**cost, "plan": rows})
+        return
+    terminal.print_table(list(rows[0]), [[str(v) for v in row.values()] for row in rows])
+    print(
+        f"\n{cost['cells']} cells, {cost['descents']:,} descents, {terminal.big(cost['evaluations'])} evaluations\n"
+        f"about {_time(cost['seconds'])} on {len(found)} {found[0].platform} device(s), within a factor of 3 or so\n"
+        f"about {cost['peak_bytes'] / 2**30:.1f} GiB of memory, {cost['disk_bytes'] / 2**20:.0f} MiB on disk\n"
+        f"into {cost['folder']}"
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def run(
+    suite: Suite, devices: int | None, timeout: float, tile: int | None, root: Path, report: bool, as_json: bool
+) -> int:
+    """Run a suite, write its report, say how it went; the exit code."""
+    from gdbench import runner
+
+    progress = terminal.progress(as_json)
+    try:
+        options = runner.Options(devices, tile, timeout, progress)
+        results = runner.run_suite(suite, options, root)
+    finally:
+        progress.close()
+    counts = results.counts()
+    descents = sum(sum(tally.values()) for tally in counts.values())
+    page = None
+    if report and descents > REPORTED:
+        terminal.say(f"no report by itself above {REPORTED:,} descents: gdbench report {results.path}")
+    elif report:
+        from gdbench.report import write_report
+
+        terminal.say("writing the report")
+        page = write_report(results)
+    summary = _summary(results, counts)
+    if as_json:
+        document = {"run": str(results.path), "report": str(page) if page else None, "descents": descents}
+        terminal.print_json(document | {"cells": summary, "failures": results.failures})
+    else:
+        _print_summary(summary)
+        print(f"\ntable   {results.path}\nreport  {page or 'not written'}")
+    for failure in results.failures:
+        place = f"{failure['experiment']} / {failure['problem']} / {failure['optimizer']}"
+        terminal.say(f"gdbench: error: {place} failed: {failure['error']}")
+    return 1 if results.failures else 0
+
+
+def _summary(results: Results, counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "cell": c["id"], "experiment": c["experiment"], "problem": c["problem"]["label"],
+            "optimizer": c["optimizer"]["label"], "dtype": c["dtype"], "descents": c["lanes"],
+            "stored": sum(counts[c["id"]].values()), "outcomes": counts[c["id"]], "failed": c["failed"],
+        }
+        for c in results.cells
+    ]  # fmt: skip
+
+
+def _print_summary(summary: list[dict[str, Any]]) -> None:
+    shown = [name for name in OUTCOMES if any(name in row["outcomes"] for row in summary)]
+    rows = []
+    for row in summary:
+        total = max(1, row["stored"])
+        shares = [f"{100 * row['outcomes'].get(name, 0) / total:.1f}%" for name in shown]
+        rows.append([row["experiment"], row["problem"], row["optimizer"], f"{row['stored']:,}", *shares])
+    terminal.print_table(["experiment", "problem", "optimizer", "descents", *shown], rows)
+
+
+def status(results: Results, as_json: bool) -> int:
+    """Say what of a run is done; 0 when all is, 1 when cells failed or are missing."""
+    summary = _summary(results, results.counts())
+    done = sum(row["stored"] == row["descents"] for row in summary)
+    if as_json:
+        terminal.print_json({"run": str(results.path), "done": done, "cells": summary})
+    else:
+        state = [
+            "done" if r["stored"] == r["descents"] else f"failed: {r['failed']}" if r["failed"] else "to run"
+            for r in summary
+        ]
+        rows = [
+            [r["experiment"], r["problem"], r["optimizer"], r["dtype"], f"{r['stored']:,}/{r['descents']:,}", s]
+            for r, s in zip(summary, state, strict=True)
+        ]
+        terminal.print_table(["experiment", "problem", "optimizer", "dtype", "descents", "state"], rows)
+        print(f"\n{done} of {len(summary)} cells done in {results.path}")
+    return 0 if done == len(summary) else 1
+
+
+def doctor(as_json: bool) -> None:
+    """Say what gdbench runs on."""
+    import time
+
+    from gdbench import runner, store
+    from gdbench.kernels import execute
+
+    runner.start_jax()
+    devices = execute.local_devices()
+    facts = store.environment(devices, 0)
+    facts = {k: v for k, v in facts.items() if k not in ("seed", "command", "started")}
+    cache = runner.cache_folder()
+    facts["cache"] = str(cache)
+    parent = next(p for p in [cache, *cache.parents] if p.exists())
+    facts["cache_writable"] = os.access(parent, os.W_OK)
+    from gdbench.face import sweep
+
+    begin = time.perf_counter()
+    table = sweep("parabola", "gd", learning_rate=[0.1, 1.1], starts={"kind": "points", "points": [[1.0]]}, steps=200).table
+    facts["first_sweep_seconds"] = round(time.perf_counter() - begin, 2)
+    facts["first_sweep"] = "good" if list(table["outcome"]) == ["converged", "diverged"] else "WRONG RESULT"
+    if as_json:
+        terminal.print_json(facts)
+    else:
+        terminal.print_table(["what", "here"], list(facts.items()))

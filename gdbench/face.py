@@ -1,0 +1,272 @@
+"""The public face in Python: ``problem``, ``sweep``, ``run``, ``load``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdbench import store
+from gdbench.contracts import Problem
+from gdbench.errors import SuiteError, did_you_mean
+from gdbench.grid import Starts, as_starts, as_values
+from gdbench.store import Results
+from gdbench.suite import (
+    Header, OutcomeSettings, ProblemChoice, Suite, Trial, build_suite, choose_optimizer, describe_suite, read_suite,
+    resolve_optimizer, resolve_problem,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FACTS = ("minimum", "minimizers", "box", "target", "tolerance", "curvature", "bounded", "offset")
+"""What a user may say of a callable, as keywords of ``sweep``."""
+
+
+def problem(name: str | Callable[..., Any], **settings: Any) -> Problem:
+    """A problem of the catalogue with its settings: ``gd.problem("rosenbrock", dim=10)``.
+
+    The problem is callable (``f(x)``, in JAX and differentiable) and carries what is known of it: ``f.dim``, ``f.box``,
+    ``f.minimum``, ``f.minimizers``, ``f.source``.
+
+    Raises:
+        UnknownNameError: for a name that the catalogue has not, with the nearest one.
+        SuiteError: for a setting that the problem has not, or a value that breaks its rule.
+    """
+    return resolve_problem(name, **settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run: its table, its pictures, its report."""
+
+    results: Results
+
+    @property
+    def path(self) -> Path | None:
+        """The run folder; None where nothing is stored."""
+        return self.results.path
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """What is known of every cell."""
+        return self.results.cells
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """Cells that failed, with the reason."""
+        return self.results.failures
+
+    def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All descents as pandas, a row each."""
+        return self.results.table(columns)
+
+    def scan(self) -> Any:
+        """All descents as a lazy Arrow dataset, for more of them than fit in memory."""
+        return self.results.scan()
+
+    def map(self, x: str = "learning_rate", y: str = "start") -> Figure:
+        """Region maps over two axes, one panel for every cell that has both."""
+        return _map(self.results, x, y)
+
+    def report(self, folder: str | Path | None = None) -> Path:
+        """Write the report (one HTML page, its figures, a Markdown summary) and give the page's path."""
+        from gdbench.report import write_report
+
+        return write_report(self.results, Path(folder) if folder is not None else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """One problem, one optimizer, one grid, in memory."""
+
+    results: Results
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All descents as pandas, a row each."""
+        return self.results.table()
+
+    def map(self, x: str = "learning_rate", y: str = "start") -> Figure:
+        """A region map over two axes: signed rate as colour, outcomes outlined, theory where it is known."""
+        return _map(self.results, x, y)
+
+
+def _map(results: Results, x: str, y: str) -> Figure:
+    from gdbench.figures import base, region_map
+
+    axes = {axis["name"] for cell in results.cells for axis in cell["axes"]}
+    for name in (x, y):
+        if name not in axes:
+            raise SuiteError([f"nothing varies along {name!r}: {did_you_mean(name, axes)}"])
+    cases = [
+        {"cell": cell["id"], "x": x, "y": y}
+        for cell in results.cells
+        if {x, y} <= {axis["name"] for axis in cell["axes"]}
+    ]
+    return base.render(region_map.REGION_MAP, results, cases)
+
+
+def sweep(
+    problem: str | Problem | Callable[[Any], Any],
+    optimizer: Any,
+    *,
+    steps: int = 1000,
+    x0: Any = None,
+    starts: Starts | Mapping[str, Any] | None = None,
+    seeds: int = 1,
+    seed: int = 0,
+    dtype: str = "float32",
+    targets: Any = None,
+    trace: int = 0,
+    paths: int = 0,
+    outcomes: Mapping[str, float] | None = None,
+    devices: int | None = None,
+    tile: int | None = None,
+    **axes: Any,
+) -> Sweep:
+    """Run one optimizer on one problem over a whole grid, as one compiled program.
+
+    Args:
+        problem: a name of the catalogue, a Problem, or a function of x that returns a scalar. What is known of a
+            function are keywords: ``minimum``, ``minimizers``, ``box``, ``target``, ``tolerance``.
+        optimizer: a name of the catalogue, an Optimizer, or an optax constructor such as ``optax.adam``.
+        steps: budget of every descent.
+        x0: one start [dim], several [n, dim], or one pytree; instead of ``starts``.
+        starts: ``gd.starts("sobol", 64)``; by default the problem's own start.
+        seeds: noise seeds on stochastic problems.
+        seed: seeds starts and noise.
+        dtype: "float32" or "float64".
+        targets: τ of the targets f* + τ S whose first hits are recorded.
+        trace: points of the recorded convergence curve.
+        paths: descents whose iterates are recorded.
+        outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
+        devices: use at most so many local devices.
+        tile: blocks a dispatch; changes nothing but speed.
+        **axes: hyperparameters and traced parameters, each a number, a list or ``gd.log_axis(…)``.
+
+    Returns:
+        A Sweep: ``.table`` is a pandas DataFrame with a row a descent, ``.map(x, y)`` a matplotlib figure.
+
+    Raises:
+        SuiteError: for anything that cannot be run, with the name and the nearest valid one.
+    """
+    facts = {name: axes.pop(name) for name in FACTS if name in axes}
+    if callable(problem) and not isinstance(problem, Problem):
+        problem, x0 = from_callable(problem, x0, facts)
+    else:
+        if facts:
+            raise SuiteError([f"{sorted(facts)[0]!r} is known of a catalogue problem already"])
+        problem = resolve_problem(problem)
+    rule = resolve_optimizer(optimizer)
+    known = {**rule.hyperparameters, **problem.parameters}
+    for name in axes:
+        if name not in known:
+            raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, known)}"])
+    over = {name: as_values(axes.pop(name)) for name in list(axes) if name in problem.parameters}
+    problem = replace(problem, parameters={**problem.parameters, **{n: v.values[0] for n, v in over.items()}})
+    choice = ProblemChoice((problem,), {n: v for n, v in over.items() if len(v) > 1})
+    form = _form(steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}))
+    header = Header.model_validate({"name": "sweep", "seed": seed, "dtype": dtype})
+    trial = Trial(
+        "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
+        as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
+        None if targets is None else as_values(targets), trace, paths, form,
+    )  # fmt: skip
+    faults = trial.starts.faults(problem)
+    if faults:
+        raise SuiteError(faults)
+    from gdbench import runner
+
+    suite = Suite(header, (trial,), describe_suite(header, (trial,)))
+    return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile)))
+
+
+def _form(**settings: Any) -> OutcomeSettings:
+    """Check the settings by the rules of a suite file."""
+    experiment = {"problems": ["parabola"], "optimizers": [{"name": "gd", "learning_rate": 1.0}], **settings}
+    build_suite({"suite": {"name": "sweep"}, "experiment": [experiment]}, "sweep")
+    return OutcomeSettings.model_validate(settings["outcomes"])
+
+
+def from_callable(function: Callable[[Any], Any], x0: Any, facts: Mapping[str, Any]) -> tuple[Problem, np.ndarray]:
+    """A problem from a function of x, and its starts as vectors [n, dim]."""
+    import jax
+    from jax.flatten_util import ravel_pytree
+
+    name = getattr(function, "__name__", "function").replace("<lambda>", "function")
+    if x0 is None:
+        raise SuiteError([f"{name} needs x0: a start, from which its dimension is known"])
+    template = None
+    if isinstance(x0, Mapping):
+        template = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf)), dict(x0))
+        points = np.asarray(ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(x0)))[0], float)[None]
+    else:
+        points = np.atleast_2d(np.asarray(x0, float))
+    like = template if template is not None else np.zeros(points.shape[1])
+    out = jax.eval_shape(function, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), like))
+    if getattr(out, "shape", None) != ():
+        raise SuiteError([f"{name} must return a scalar, it returns {getattr(out, 'shape', out)!r}"])
+    known = dict(facts)
+    if known.get("minimizers") is not None:
+        known["minimizers"] = np.atleast_2d(np.asarray(known["minimizers"], float))
+    if known.get("box") is not None:
+        known["box"] = tuple(np.broadcast_to(np.asarray(end, float), (points.shape[1],)) for end in known["box"])
+    if known.get("curvature") is not None:
+        m, largest = known["curvature"]
+        known["curvature"] = lambda parameters: (float(m), float(largest))
+    made = Problem(
+        name, lambda x, data, parameters: function(x), points.shape[1], label=name, source="given as a function",
+        template=template, **known,
+    )  # fmt: skip
+    return made, points
+
+
+def run(
+    suite: str | Path | Mapping[str, Any],
+    *,
+    allow_code: bool = False,
+    problems: Sequence[str] = (),
+    optimizers: Sequence[str] = (),
+    add: Sequence[str] = (),
+    quick: bool = False,
+    devices: int | None = None,
+    tile: int | None = None,
+    timeout: float = float("inf"),
+    results: str | Path = store.RESULTS,
+    progress: Any = None,
+) -> Run:
+    """Run a suite into ``results/<suite>/<run>/``; what is there already, here or in another run, is not run again.
+
+    Args:
+        suite: a TOML file, or what it says as a dict.
+        allow_code: let the suite import ``package.module:attribute``.
+        problems: only these.
+        optimizers: only these.
+        add: further optimizers for every experiment.
+        quick: a thinned grid, in a folder of its own.
+        devices: use at most so many local devices.
+        tile: blocks a dispatch; changes nothing but speed.
+        timeout: seconds a cell may take.
+        results: where the runs are.
+        progress: a ``gdbench.runner.Progress``.
+
+    Raises:
+        SuiteError: with every fault of the suite.
+        StoreError: when the folder cannot be written.
+    """
+    options = {"allow_code": allow_code, "problems": problems, "optimizers": optimizers, "add": add, "quick": quick}
+    read = build_suite(suite, **options) if isinstance(suite, Mapping) else read_suite(suite, **options)
+    from gdbench import runner
+
+    how = runner.Options(devices=devices, tile=tile, timeout=timeout, progress=progress or runner.Silent())
+    return Run(runner.run_suite(read, how, Path(results)))
+
+
+def load(path: str | Path) -> Run:
+    """A run from its folder (or the newest run of a suite's folder), without JAX."""
+    return Run(store.load(path))

@@ -1,0 +1,130 @@
+"""Records of a kernel as rows of a table: names, types, and the few columns that are worked out on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gdbench.contracts import FLAGS, OUTCOMES, RESTS
+
+SCHEMA_VERSION = "1"
+
+CONSTANT_COLUMNS = ("cell", "experiment", "problem", "optimizer", "dtype")
+"""Columns that are the same in all rows of a cell: not stored in its files, added when they are read."""
+
+CATEGORIES = {"outcome": OUTCOMES, "rest": RESTS, "flag": FLAGS}
+_CATEGORY = pa.dictionary(pa.int8(), pa.string())
+
+
+def evaluations(info: dict[str, Any], records: dict[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
+    """f, g and Hessian-vector evaluations spent by each row, float64 [rows, 3]; a mini-batch counts its share."""
+    if "counts" in records:
+        counts = records["counts"].astype(float)
+    else:
+        per_step, at_start = np.array(info["optimizer"]["cost"], float), np.array(info["optimizer"]["init_cost"], float)
+        counts = at_start + steps[:, None] * per_step
+    return counts * info["problem"]["batch_share"]
+
+
+def to_table(
+    info: dict[str, Any],
+    coordinates: dict[str, np.ndarray],
+    starts: np.ndarray,
+    records: dict[str, np.ndarray],
+    rests: np.ndarray,
+    sampled: np.ndarray,
+) -> pa.Table:
+    """Rows of a cell as an Arrow table.
+
+    Args:
+        info: the cell's description.
+        coordinates: value of every grid axis, by name.
+        starts: the start of every row, [rows, dim].
+        records: what the kernel returned.
+        rests: index into RESTS for every row.
+        sampled: rows that keep their path.
+    """
+    shown = min(starts.shape[1], 3) if starts.shape[1] <= 3 else 0
+    real = pa.float32() if info["dtype"] == "float32" else pa.float64()
+    columns: dict[str, pa.Array] = {}
+    whole = {axis["name"] for axis in info["axes"] if axis["kind"] == "instance"} | {"start", "seed"}
+    for name, values in coordinates.items():
+        # A setting keeps its exact value, whatever the dtype it is rounded to in the kernel.
+        columns[name] = pa.array(values.astype(np.int32)) if name in whole else pa.array(values, pa.float64())
+    for i in range(shown):
+        columns[f"start_{i}"] = pa.array(starts[:, i], real)
+    columns["outcome"] = pa.DictionaryArray.from_arrays(pa.array(records["outcome"]), list(OUTCOMES))
+    columns["rest"] = pa.DictionaryArray.from_arrays(pa.array(rests.astype(np.int8)), list(RESTS))
+    columns["flag"] = pa.DictionaryArray.from_arrays(pa.array(records["flag"]), list(FLAGS))
+    steps = records["steps"]
+    columns["steps"] = pa.array(steps)
+    settle = records["settle_step"]
+    columns["settle_step"] = pa.array(settle, pa.int32(), mask=settle < 0)
+    for name in ("f_start", "f_final", "f_best"):
+        columns[name] = pa.array(records[name], real)
+    for name in ("gap_final", "gap_best", "grad_norm_final", "distance"):
+        # A gap can be NaN because the descent is; where it is unknown for the whole cell it is null.
+        columns[name] = _nullable(records[name], real)
+    columns["basin"] = pa.array(records["basin"], pa.int32())
+    columns["rate"] = _nullable(records["rate"], real)
+    columns["overshoots"] = pa.array(records["overshoots"])
+    spent = evaluations(info, records, steps)
+    for i, name in enumerate(("f_evals", "g_evals", "hvp_evals")):
+        columns[name] = pa.array(spent[:, i], pa.float64())
+    if "endpoint" in records:
+        for i in range(shown):
+            columns[f"end_{i}"] = _nullable(records["endpoint"][:, i], real)
+    share = info["problem"]["batch_share"]
+    if info["trace_steps"]:
+        columns["trace_gap"] = _lists(records["trace"], real)
+        columns["trace_best"] = _lists(records["trace_best"], real)
+        if "trace_counts" in records:
+            columns["trace_f_evals"] = _lists(records["trace_counts"][:, :, 0] * share, pa.float64())
+    if info["targets"]:
+        columns["hits"] = _lists(records["hits"], pa.int32())
+        if "hit_counts" in records:
+            columns["hits_f_evals"] = _lists(records["hit_counts"][:, :, 0] * share, pa.float64())
+    if "path" in records:
+        flat = records["path"].reshape(len(steps), -1)
+        columns["path"] = _lists(flat, real, ~sampled)
+    return pa.table(columns)
+
+
+def _nullable(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    return pa.array(values, kind, mask=np.isnan(values))
+
+
+def _lists(values: np.ndarray, kind: pa.DataType, missing: np.ndarray | None = None) -> pa.Array:
+    """Rows of a matrix as a list column; rows that are missing take no room."""
+    n, width = values.shape
+    missing = np.zeros(n, bool) if missing is None else missing
+    offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, width))]).astype(np.int32)
+    flat = pa.array(values[~missing].ravel(), kind)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(missing))
+
+
+def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
+    """The columns of a run with these cells, in the order of the table."""
+    real = pa.float64() if any(i["dtype"] == "float64" for i in infos) else pa.float32()
+    fields: dict[str, pa.DataType] = {name: pa.string() for name in CONSTANT_COLUMNS}
+    axes = [axis for info in infos for axis in info["axes"]]
+    if any(axis["kind"] == "instance" for axis in axes):
+        fields["instance"] = pa.int32()
+    fields |= {a["name"]: pa.float64() for a in axes if a["kind"] in ("hyperparameter", "parameter")}
+    fields |= {"seed": pa.int32(), "start": pa.int32()}
+    shown = max((i["problem"]["dim"] for i in infos if i["problem"]["dim"] <= 3), default=0)
+    fields |= {f"start_{i}": real for i in range(shown)}
+    fields |= {"outcome": _CATEGORY, "rest": _CATEGORY, "flag": _CATEGORY, "steps": pa.int32(), "settle_step": pa.int32()}
+    fields |= {n: real for n in ("f_start", "f_final", "f_best", "gap_final", "gap_best", "grad_norm_final", "distance")}
+    fields |= {"basin": pa.int32(), "rate": real, "overshoots": pa.int32()}
+    fields |= {name: pa.float64() for name in ("f_evals", "g_evals", "hvp_evals")}
+    fields |= {f"end_{i}": real for i in range(shown)}
+    if any(i["trace_steps"] for i in infos):
+        fields |= {"trace_gap": pa.list_(real), "trace_best": pa.list_(real), "trace_f_evals": pa.list_(pa.float64())}
+    if any(i["targets"] for i in infos):
+        fields |= {"hits": pa.list_(pa.int32()), "hits_f_evals": pa.list_(pa.float64())}
+    if any(i["path_steps"] for i in infos):
+        fields["path"] = pa.list_(real)
+    return pa.schema(list(fields.items()))

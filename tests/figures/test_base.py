@@ -1,0 +1,131 @@
+"""The catalogue, pictures and files; runs that went badly."""
+
+import ast
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gdbench.figures
+from gdbench.catalogue import gather
+from gdbench.errors import GdbenchError
+from gdbench.figures.base import Figure, pictures, render, save
+
+FIGURES = gather("gdbench.figures", Figure)
+
+
+def failing(build, experiment="regions"):
+    """A cell in which every descent diverges."""
+    return build.cell(build.quadratic(), "gd", {"learning_rate": [3.0, 10.0, 30.0]}, experiment=experiment)
+
+
+def strip(pair, **changes):
+    """A cell with fields replaced, and without traces and paths."""
+    cell, frame = pair
+    return {**cell, **changes}, frame.assign(trace_best=None, path=None)
+
+
+def test_every_file_is_an_entry_with_a_number_of_its_own():
+    expected = {"region-map", "basins", "learning-rate", "trajectories", "convergence", "slopes"}
+    assert expected <= set(FIGURES)
+    numbers = [figure.number for figure in FIGURES.values()]
+    assert len(numbers) == len(set(numbers))
+    assert all(figure.question.endswith("?") and len(figure.caption) > 80 for figure in FIGURES.values())
+
+
+def test_no_figure_uses_pyplot_or_jax():
+    for path in Path(gdbench.figures.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if "pyplot" in name or name.split(".")[0] in ("jax", "optax")], path
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_saves_png_svg_and_the_numbers(name, quadratic_run, parabola_run, tmp_path):
+    figure = FIGURES[name]
+    results = parabola_run if name == "slopes" else quadratic_run
+    stem, cases = next(iter(pictures(figure, results).items()))
+    picture = render(figure, results, cases)
+    paths = save(picture, tmp_path, stem)
+    assert paths["png"].read_bytes().startswith(b"\x89PNG")
+    assert paths["svg"].read_text().rstrip().endswith("</svg>")
+    saved = pd.read_csv(paths["csv"])
+    assert len(saved) == sum(len(frame) for frame in picture.frames)
+    assert set(picture.frames[0].columns) <= set(saved.columns)
+    assert ("panel" in saved) == (len(cases) > 1)
+    assert picture.alt.startswith(figure.question)
+
+
+def test_the_same_run_gives_the_same_bytes(quadratic_run, tmp_path):
+    figure = FIGURES["region-map"]
+    stem, cases = next(iter(pictures(figure, quadratic_run).items()))
+    files = [save(render(figure, quadratic_run, cases), tmp_path / str(i), stem) for i in range(2)]
+    for kind in ("png", "svg", "csv"):
+        assert files[0][kind].read_bytes() == files[1][kind].read_bytes()
+
+
+def test_panels_of_one_problem_share_a_picture(quadratic_run):
+    found = pictures(FIGURES["region-map"], quadratic_run)
+    assert {stem: len(cases) for stem, cases in found.items()} == {
+        "01-region-map-regions-quadratic-float64-learning-rate-start": 3
+    }
+
+
+def test_many_panels_go_on_another_picture(build):
+    pairs = []
+    for i in range(13):
+        cell, frame = build.cell(build.quadratic(), "gd", {"learning_rate": [0.01, 0.1]}, steps=40)
+        pairs.append(({**cell, "id": f"cell {i}"}, frame))
+    found = pictures(FIGURES["region-map"], build.run(pairs))
+    assert [len(cases) for cases in found.values()] == [12, 1]
+    assert [stem[-2:] for stem in found] == ["-1", "-2"]
+
+
+def test_nothing_to_draw_is_one_line(quadratic_run):
+    with pytest.raises(GdbenchError, match="region-map"):
+        render(FIGURES["region-map"], quadratic_run, [])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_cells_no_cases(name, build):
+    assert FIGURES[name].cases(build.results([], {})) == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_failed_cells_are_left_out(name, build, quadratic_run):
+    cells = [{**cell, "failed": "out of memory"} for cell in quadratic_run.cells]
+    assert FIGURES[name].cases(build.results(cells, {}, quadratic_run.surfaces)) == []
+
+
+def bad_runs(build):
+    """Runs that went badly, by what is wrong with them."""
+    one = build.cell(build.quadratic(), "gd", {"learning_rate": [0.1]}, num_starts=1, steps=40)
+    unknown = build.quadratic(minimum=None, minimizers=None, curvature=None, tolerance=None, goal="rest", box=None)
+    blind = build.cell({**unknown, "minimizers": [[0, 0]], "tolerance": 1e-8, "box": [[-5, -5], [5, 5]]}, "gd",
+                       {"learning_rate": build.rates}, num_starts=16)  # fmt: skip
+    blind = ({**blind[0], "problem": {k: v for k, v in unknown.items() if k not in "fg"}}, blind[1])
+    single = build.cell(build.quadratic(), "gd", {"learning_rate": build.rates}, num_starts=1)
+    empty = failing(build)
+    yield "all diverged", build.run([failing(build)], [build.quadratic()])
+    yield "one descent", build.run([one], [build.quadratic()])
+    yield "no minimum known", build.run([blind])
+    yield "no traces", build.run([strip(failing(build), trace_steps=[], path_steps=[])])
+    yield "asked for but null", build.run([strip(failing(build))], [build.quadratic()])
+    yield "one start", build.run([single], [build.quadratic()])
+    yield "no descents", build.results([empty[0]], {empty[0]["id"]: empty[1].iloc[:0]})
+    nowhere = failing(build)[1].assign(rate=np.nan, gap_final=np.nan, f_final=np.nan)
+    yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
+
+
+def test_runs_that_went_badly_still_draw(build):
+    drawn = 0
+    for (what, results), figure in itertools.product(bad_runs(build), FIGURES.values()):
+        for cases in pictures(figure, results).values():
+            picture = render(figure, results, cases)
+            picture.canvas.draw()
+            assert all(len(frame) for frame in picture.frames), (what, figure.name)
+            drawn += 1
+    assert drawn >= 12
