@@ -49,7 +49,8 @@ def to_table(
     shown = min(starts.shape[1], 3) if starts.shape[1] <= 3 else 0
     real = pa.float32() if info["dtype"] == "float32" else pa.float64()
     columns: dict[str, pa.Array] = {}
-    whole = {axis["name"] for axis in info["axes"] if axis["kind"] == "instance"} | {"start", "seed"}
+    columns["instance"] = pa.array(np.full(len(starts), info["problem"]["settings"].get("instance", 0), np.int32))
+    whole = {"instance", "start", "seed"}
     for name, values in coordinates.items():
         # A setting keeps its exact value, whatever the dtype it is rounded to in the kernel.
         columns[name] = pa.array(values.astype(np.int32)) if name in whole else pa.array(values, pa.float64())
@@ -110,8 +111,7 @@ def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
     real = pa.float64() if any(i["dtype"] == "float64" for i in infos) else pa.float32()
     fields: dict[str, pa.DataType] = {name: pa.string() for name in CONSTANT_COLUMNS}
     axes = [axis for info in infos for axis in info["axes"]]
-    if any(axis["kind"] == "instance" for axis in axes):
-        fields["instance"] = pa.int32()
+    fields["instance"] = pa.int32()
     fields |= {a["name"]: pa.float64() for a in axes if a["kind"] in ("hyperparameter", "parameter")}
     fields |= {"seed": pa.int32(), "start": pa.int32()}
     shown = max((i["problem"]["dim"] for i in infos if i["problem"]["dim"] <= 3), default=0)

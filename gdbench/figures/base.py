@@ -60,8 +60,8 @@ class Picture(Canvas):
 class Figure:
     """An entry of the figure catalogue: one question, its numbers, its drawing.
 
-    A frame that ``data`` returns (empty, where a case has no descents) carries in ``attrs`` what is not a number of its own: ``heading`` (of the picture),
-    ``title`` (of the panel) and whatever ``draw`` needs.
+    A frame that ``data`` returns (empty, where a case has no descents) carries in ``attrs`` what is not a number of its
+    own: ``heading`` (of the picture), ``title`` (of the panel) and whatever ``draw`` needs.
 
     Attributes:
         name: name in the catalogue.
@@ -75,6 +75,7 @@ class Figure:
         finish: (picture, axes, frames) -> None, adds the shared colour bar and legend.
         panel: width and height of one panel in inches.
         columns: panels in one row at most.
+        extra: frames -> inches that the picture needs beyond its panels (a long legend).
     """
 
     name: str
@@ -88,6 +89,7 @@ class Figure:
     finish: Callable[[Picture, list[Axes], list[DataFrame]], None] | None = None
     panel: tuple[float, float] = (3.7, 3.1)
     columns: int = 3
+    extra: Callable[[list[DataFrame]], float] | None = None
 
 
 def pictures(figure: Figure, results: Results) -> dict[str, list[dict[str, Any]]]:
@@ -118,7 +120,7 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
     if figure.share:
         figure.share(frames)
     with rc_context(RC):  # pyright: ignore[reportArgumentType]
-        picture, axes = _canvas(figure, len(frames))
+        picture, axes = _canvas(figure, len(frames), figure.extra(frames) if figure.extra else 0.0)
         for ax, frame in zip(axes, frames, strict=True):
             figure.draw(ax, frame)
             ax.set_title(frame.attrs.get("title", ""))
@@ -161,7 +163,7 @@ def numbers(picture: Picture) -> DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _canvas(figure: Figure, count: int) -> tuple[Picture, list[Axes]]:
+def _canvas(figure: Figure, count: int, extra: float) -> tuple[Picture, list[Axes]]:
     columns = min(count, figure.columns)
     # Four panels look better as a square than as three and one.
     columns = 2 if count == 4 and columns == 3 else columns
@@ -169,7 +171,7 @@ def _canvas(figure: Figure, count: int) -> tuple[Picture, list[Axes]]:
     width, height = figure.panel
     # A single panel is given more room; the margin holds heading, colour bar and legend.
     grow = 1.35 if count == 1 else 1.0
-    size = max(columns * width * grow, 4.2) + 0.8, rows * height * grow + 0.8
+    size = max(columns * width * grow, 4.2) + 0.8, rows * height * grow + 0.8 + extra
     picture = Picture(figsize=size, layout="constrained")
     FigureCanvasAgg(picture)
     grid = picture.add_gridspec(rows, columns)

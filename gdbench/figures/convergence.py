@@ -31,7 +31,7 @@ from gdbench.figures.choose import (
     step_cost,
     where,
 )
-from gdbench.figures.lines import BAND, QUANTILES, case_title, legend, log_limits, run_styles
+from gdbench.figures.lines import BAND, QUANTILES, case_title, extra_height, legend, log_limits, run_styles
 
 COSTS = 160
 """Costs at which descents whose steps cost differently are compared."""
@@ -182,5 +182,6 @@ FIGURE = Figure(
     data=data,
     draw=draw,
     finish=finish,
+    extra=extra_height,
     panel=(4.2, 3.4),
 )

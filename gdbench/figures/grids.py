@@ -18,6 +18,9 @@ from gdbench.figures.choose import floats
 MOST_PIXELS = 512
 """Pixels along one side of a map; a finer grid is reduced, since the eye cannot and the file need not hold it."""
 
+CROWDED = 0.1
+"""Pixel edges on an outline, a pixel of the map, from which on the lines are drawn thin."""
+
 Extent = tuple[float, float, float, float]
 
 
@@ -82,6 +85,8 @@ def outline(codes: np.ndarray, extent: Extent, width: float = 0.8) -> LineCollec
     r, c = np.nonzero(codes[1:] != codes[:-1])
     level = np.stack([np.stack([x[c], y[r + 1]], -1), np.stack([x[c + 1], y[r + 1]], -1)], 1)
     segments = np.concatenate([upright, level])
+    if len(segments) > CROWDED * codes.size:
+        width /= 2
     lines = LineCollection(list(segments), colors="white", capstyle="projecting", linewidths=width)
     # White alone is lost on the light ends of the colours.
     lines.set_path_effects([withStroke(linewidth=2.4 * width, foreground="black", alpha=0.45)])

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
@@ -30,7 +31,7 @@ from gdbench.figures.choose import (
     shown_on,
     where,
 )
-from gdbench.figures.lines import BAND, band, case_title, legend, log_limits, run_styles
+from gdbench.figures.lines import BAND, band, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.style import number
 from gdbench.measures.base import converged
 from gdbench.measures.usable_width import usable_rates
@@ -100,7 +101,7 @@ def data(
 
 
 def draw(ax: Axes, frame: DataFrame) -> None:
-    """Medians and bands; above them, a row an optimizer, its usable rates and the share of descents that failed."""
+    """Medians and bands; above them a strip of usable rates and of the share of descents that failed."""
     bottom, top, kind = log_limits(frame[["low", "median", "high"]].to_numpy(), frame.attrs["tolerance"])
     ax.set_xscale("log")
     ax.set_yscale(**kind)
@@ -116,7 +117,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
     rates = frame[RATE]
     ax.set(xlabel="learning rate", ylabel=frame.attrs["value"], xlim=(rates.min(), rates.max()))
-    _draw_strips(ax, frame)
+    _draw_strip(ax, frame)
 
 
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
@@ -148,19 +149,29 @@ def _by_rate(table: DataFrame) -> DataFrame:
     )
 
 
-def _draw_strips(ax: Axes, frame: DataFrame) -> None:
-    """Two strips above the axes, one line an optimizer: the share that failed, and the usable rates."""
+def strip_height(frame: DataFrame) -> float:
+    """Inches of the strip above a panel, one line an optimizer."""
+    return max(0.13 * len(frame["optimizer"].unique()), 0.26)
+
+
+def _draw_strip(ax: Axes, frame: DataFrame) -> None:
+    """A strip above the axes, one line an optimizer: a bar over the usable rates, a tint where descents failed."""
     labels = list(dict.fromkeys(frame["optimizer"]))
-    height = min(0.045 * len(labels), 0.3)
-    for k, (name, paint) in enumerate((("usable", _paint_usable), ("diverged", _paint_failed))):
-        strip = ax.inset_axes((0, 1.015 + k * (height + 0.012), 1, height))
-        strip.set_xscale("log")
-        strip.set(xlim=ax.get_xlim(), ylim=(len(labels), 0), xticks=[], yticks=[])
-        strip.tick_params(which="both", bottom=False, labelbottom=False)
-        strip.spines[:].set_color("0.8")
-        strip.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7.5, labelpad=3)
-        for row, label in enumerate(labels):
-            paint(strip, row, keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"])
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes are drawn on a figure"
+    # Measured in inches upwards from the top of the axes, so that a line has the same height in every picture.
+    inches = figure.dpi_scale_trans + ScaledTranslation(0, 1, ax.transAxes)
+    place = blended_transform_factory(ax.transAxes, inches)
+    strip = ax.inset_axes((0, 0.06, 1, strip_height(frame)), transform=place)
+    strip.set_xscale("log")
+    strip.set(xlim=ax.get_xlim(), ylim=(len(labels), 0), xticks=[], yticks=[])
+    strip.tick_params(which="both", bottom=False, labelbottom=False)
+    strip.spines[:].set_color("0.8")
+    strip.set_ylabel("usable ▬\ndiverged ■", rotation=0, ha="right", va="center", fontsize=6.5, labelpad=3)
+    for row, label in enumerate(labels):
+        group, colour = keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"]
+        _paint_failed(strip, row, group, colour)
+        _paint_usable(strip, row, group, colour)
 
 
 def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
@@ -197,14 +208,15 @@ FIGURE = Figure(
     caption=(
         "Learning-rate sensitivity: the median final gap over all descents of a rate and the band from 20% to 80% of "
         "them; a descent that diverged or became nonfinite counts as infinite, so its line leaves through the top. "
-        "The strip 'diverged' shows the share of those (white none, full colour all), the strip 'usable' the "
-        "contiguous learning rates around the best at which at least half of the descents converge, and their width "
-        "in decades. Dotted: the tolerance. Further hyperparameters are held at the best setting (best per problem, "
+        "The strip above has a line an optimizer: its tint is the share of those (white none, full colour all), its "
+        "bar the contiguous learning rates around the best at which at least half of the descents converge, with "
+        "their width in decades. Dotted: the tolerance. Further hyperparameters are held at the best setting (best per problem, "
         "chosen on even-numbered starts and shown on odd ones)."
     ),
     cases=cases,
     data=data,
     draw=draw,
     finish=finish,
+    extra=lambda frames: extra_height(frames) + max(map(strip_height, frames)),
     panel=(4.2, 3.4),
 )

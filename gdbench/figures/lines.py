@@ -59,6 +59,28 @@ def log_limits(values: np.ndarray, tolerance: float | None) -> tuple[float, floa
     return float(low) / 2, float(high) * 3, {"value": "log"}
 
 
+LEGEND_ROOM = 3
+"""Rows of a legend that a picture's margin holds."""
+
+
+def legend_layout(labels: Sequence[str], width: float) -> tuple[int, float]:
+    """Columns and type size of a legend under a picture ``width`` inches wide."""
+    size = 8.5 if len(labels) <= 8 else 7.5
+    # A letter is about 0.0077 of its size in inches wide; the sample of the line comes before it.
+    each = 0.0077 * size * max(map(len, labels)) + 0.55
+    return int(np.clip(width // each, 1, len(labels))), size
+
+
+def extra_height(frames: list[DataFrame]) -> float:
+    """Inches that the legend of one panel needs beyond the margin."""
+    if len(frames) > 1:
+        return 0.0
+    labels = [*frames[0].attrs["texts"].values(), "20–80% of the descents", "tolerance"]
+    columns, size = legend_layout(labels, 6.4)
+    rows = -(-len(labels) // columns)
+    return max(rows - LEGEND_ROOM, 0) * size * 1.6 / 72
+
+
 def legend(picture: Picture, frames: list[DataFrame], extra: Sequence[Artist]) -> None:
     """One legend under a picture: the optimizers, with their settings where there is one panel."""
     if len(frames) == 1:
@@ -66,8 +88,5 @@ def legend(picture: Picture, frames: list[DataFrame], extra: Sequence[Artist]) -
     else:
         texts = {label: label for frame in frames for label in frame.attrs["texts"]}
     handles = [*line_handles(texts, frames[0].attrs["styles"]), *extra]
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    width = picture.get_size_inches()[0]
-    # 8.5 points of type are about 0.065 inches a letter, plus the sample of the line.
-    columns = int(np.clip(width // (0.065 * longest + 0.55), 1, len(handles)))
-    picture.legend(handles=handles, loc="outside lower center", ncols=columns)
+    columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
+    picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)

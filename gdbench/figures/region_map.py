@@ -26,11 +26,14 @@ from gdbench.figures.choose import (
     place,
     ran,
     rows,
+    where,
 )
 from gdbench.figures.grids import Extent, image, outcome_codes, outline, pixels, region_names, stride
 from gdbench.figures.scale import Scale, scale_of
 from gdbench.figures.style import RATE_LABEL, RATE_MAP, halo, outcome_handles, outcome_image
 
+Mark = tuple[float, float | None]
+MOST_STARS = 16
 MARKS = {"best": "*", "default": "X"}
 MARK_STYLE: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgecolor": "black", "zorder": 6}
 # White dashes on black are seen on every colour of the map, and on the legend's paper.
@@ -78,7 +81,6 @@ def data(
     frame.insert(2, x, _pixel_values(frame["column"].to_numpy(), x_scale, strides[1]))
     frame.insert(3, y, _pixel_values(frame["row"].to_numpy(), y_scale, strides[0]))
     frame["boundary"] = stability_boundary(chosen, frame, at or {})
-    best = best_setting(table, chosen) or {}
     defaults = {name: value for name, value in chosen["optimizer"]["defaults"].items() if value is not None}
     fixed_words = [f"{name} {value:g}" for name, value in (at or {}).items()]
     frame.attrs = {
@@ -89,8 +91,8 @@ def data(
         "labels": (_label(chosen, x), _label(chosen, y)),
         "scales": (x_scale, y_scale),
         "extent": (*x_scale.extent(strides[1]), *y_scale.extent(strides[0])),
-        "best": _mark(best, x, y, x_scale, y_scale),
-        "default": _mark(defaults, x, y, x_scale, y_scale),
+        "best": _best_marks(table, chosen, (x, y), (x_scale, y_scale)),
+        "default": _marks(defaults, (x, y), (x_scale, y_scale)),
         "theory": "stability boundary, local" if chosen["problem"]["curvature_is_local"] else "stability boundary",
         "halfrange": halfrange(frame["rate"].to_numpy()),
     }
@@ -130,8 +132,9 @@ def draw(ax: Axes, frame: DataFrame) -> None:
             path_effects=halo(), gid="region",
         )  # fmt: skip
     _draw_theory(ax, frame)
-    for mark, size in (("best", 12), ("default", 8)):
-        _draw_mark(ax, frame.attrs[mark], MARKS[mark], size)
+    for kind, size in (("best", 12), ("default", 8)):
+        for mark in frame.attrs[kind]:
+            _draw_mark(ax, mark, MARKS[kind], size if len(frame.attrs[kind]) == 1 else 0.6 * size)
     ax.set(xlabel=frame.attrs["labels"][0], ylabel=frame.attrs["labels"][1], xlim=extent[:2], ylim=extent[2:])
     for scale, axis in zip(frame.attrs["scales"], (ax.xaxis, ax.yaxis), strict=True):
         scale.tick(axis)
@@ -141,12 +144,13 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
     """The colour bar of the rates, and a legend of what else is there."""
     if any(frame["rate"].notna().any() for frame in frames):
         norm = CenteredNorm(0, halfrange=frames[0].attrs["halfrange"])
-        bar = picture.colorbar(
-            ScalarMappable(norm, colormaps[RATE_MAP]), ax=axes, label=RATE_LABEL, extend="both", aspect=30, pad=0.015
-        )
+        spec = axes[0].get_subplotspec()
+        rows = 1 if spec is None else spec.get_gridspec().nrows
+        arrow = 0.04 / rows
+        shape: dict[str, Any] = {"extend": "both", "extendfrac": arrow, "aspect": 30 * rows, "pad": 0.015}
+        bar = picture.colorbar(ScalarMappable(norm, colormaps[RATE_MAP]), ax=axes, label=RATE_LABEL, **shape)
         bar.ax.set_title("diverges", fontsize=8)
-        # Below the bar's arrow, which is a twentieth of its length.
-        bar.ax.text(0.5, -0.07, "converges", fontsize=8, ha="center", va="top", transform=bar.ax.transAxes)
+        bar.ax.text(0.5, -1.5 * arrow, "converges", fontsize=8, ha="center", va="top", transform=bar.ax.transAxes)
     handles, labels = _legend_entries(frames)
     if handles:
         title = "plain colours: outcome, where there is no rate" if outcomes_without_rate(frames) else None
@@ -215,24 +219,33 @@ def _label(cell: Mapping[str, Any], name: str) -> str:
     return "start x₀" if cell["problem"]["dim"] == 1 else "start, ordered by f there"
 
 
-def _mark(
-    setting: Mapping[str, float], x: str, y: str, x_scale: Scale, y_scale: Scale
-) -> tuple[float, float | None] | None:
-    """Where a setting stands: (x, y), (x, None) where the vertical axis is no part of a setting, or nowhere."""
+def _marks(setting: Mapping[str, float], names: tuple[str, str], scales: tuple[Scale, Scale]) -> list[Mark]:
+    """Where a setting stands: at (x, y), at (x, None) where the vertical axis is no part of it, or nowhere."""
+    (x, y), (x_scale, y_scale) = names, scales
     if x not in setting or not x_scale.inside(setting[x]):
-        return None
+        return []
     across = float(x_scale.position(setting[x]))
     if y not in setting:
-        return (across, None)
-    return (across, float(y_scale.position(setting[y]))) if y_scale.inside(setting[y]) else None
+        return [(across, None)]
+    return [(across, float(y_scale.position(setting[y])))] if y_scale.inside(setting[y]) else []
 
 
-def _draw_mark(ax: Axes, mark: tuple[float, float | None] | None, symbol: str, size: float) -> None:
-    if mark is None:
-        return
+def _best_marks(
+    table: DataFrame, cell: Mapping[str, Any], names: tuple[str, str], scales: tuple[Scale, Scale]
+) -> list[Mark]:
+    """The best setting, or where the vertical axis changes the problem, the best for each of its values."""
+    y = names[1]
+    if y not in axes_of(cell, "parameter"):
+        return _marks(best_setting(table, cell) or {}, names, scales)
+    values = scales[1].values[:: stride(len(scales[1].values), MOST_STARS)]
+    settings = [{**(best_setting(where(table, {y: value}), cell) or {}), y: value} for value in values]
+    return [mark for setting in settings for mark in _marks(setting, names, scales)]
+
+
+def _draw_mark(ax: Axes, mark: Mark, symbol: str, size: float) -> None:
     x, y = mark
     # A setting says nothing about the start: its mark stands at the top edge, for the whole column.
-    where: dict[str, Any] = {"transform": ax.get_xaxis_transform()} if y is None else {}
+    place: dict[str, Any] = {"transform": ax.get_xaxis_transform()} if y is None else {}
     ax.plot(
         [x],
         [0.955 if y is None else y],
@@ -240,7 +253,7 @@ def _draw_mark(ax: Axes, mark: tuple[float, float | None] | None, symbol: str, s
         markersize=size,
         gid="setting",
         clip_on=False,
-        **where,
+        **place,
         **MARK_STYLE,
     )
 
@@ -274,7 +287,8 @@ FIGURE = Figure(
         "no progress, amber is fast divergence; beyond the colour bar's ends the colour stays. A pixel shows its most "
         "frequent outcome and the median rate of the descents that ended so; where these have no rate, the outcome's "
         "own colour. White lines part the outcomes. The star is the best setting, chosen on even-numbered starts; "
-        "the cross is the library's default; both stand at the top edge where the vertical axis is no setting. The "
+        "the cross is the library's default; both stand at the top edge where the vertical axis is no setting, and "
+        "where it is a parameter of the problem there is a star for each of its values. The "
         "dashed line is the largest stable learning rate in theory."
     ),
     cases=cases,

@@ -102,5 +102,9 @@ def halo(width: float = 2.2, colour: str = "black") -> list[Any]:
 def number(value: float) -> str:
     """A number for a label: three digits, no needless exponent, a true minus sign."""
     rounded = float(f"{value:.3g}")
-    text = f"{rounded:.15g}" if 1e-4 <= abs(rounded) < 1e5 or rounded == 0 else f"{rounded:g}".replace("e+0", "e")
+    text = (
+        f"{rounded:.15g}"
+        if 1e-4 <= abs(rounded) < 1e5 or rounded == 0
+        else f"{rounded:g}".replace("e+0", "e").replace("e-0", "e-")
+    )
     return text.replace("-", "\N{MINUS SIGN}")

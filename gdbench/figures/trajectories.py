@@ -29,7 +29,7 @@ from gdbench.figures.choose import (
     rows,
     setting_text,
 )
-from gdbench.figures.lines import case_title, legend, run_styles
+from gdbench.figures.lines import case_title, extra_height, legend, run_styles
 from gdbench.figures.style import halo
 
 LEVELS = 18
@@ -242,5 +242,6 @@ FIGURE = Figure(
     data=data,
     draw=draw,
     finish=finish,
+    extra=extra_height,
     panel=(3.8, 3.8),
 )

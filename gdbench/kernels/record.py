@@ -282,6 +282,10 @@ def _absorb(
     stop = stop_step(t.stop)
     span = layout.stride * k.shape[0]
 
+    def when(condition: Any, change: Callable[[Any], Any], tree: Any) -> Any:
+        # A branch is worth its compilation for a chunk; the final point is one row, and all of it applies there.
+        return change(tree) if moves is None else lax.cond(condition, change, lambda tree: tree, tree)
+
     # The record of an ended lane is closed at the last judged point at or before its stop.
     held = (t.final, t.gradient_norm, t.counts)
     seen = (points.value, points.gradient_norm, () if counts is None else counts)
@@ -291,7 +295,7 @@ def _absorb(
         at = _last(k, k[:, None] <= stop)
         return jax.tree.map(lambda old, new: jnp.where(closing, _pick(k, at, new), old), held, seen)
 
-    held = lax.cond(jnp.any(closing), close, lambda held: held, held)
+    held = when(jnp.any(closing), close, held)
     t = t._replace(final=held[0], gradient_norm=held[1], counts=held[2])
 
     alive = k[:, None] < stop
@@ -307,13 +311,14 @@ def _absorb(
         last_restless=jnp.maximum(t.last_restless, _last(k, restless)),
     )
     late_from = shape.steps - 2 * layout.window - span
-    t = lax.cond(k0 >= late_from, lambda t: _absorb_late(t, k, gap, shape.steps, layout.window), lambda t: t, t)
+    t = when(k0 >= late_from, lambda t: _absorb_late(t, k, gap, shape.steps, layout.window), t)
     if moves is not None:
         t = _absorb_moves(t, *moves)
         if layout.chunk == span:
             t = _absorb_windows(t, k0 // layout.stride, gap, floor, layout)
     ends_until = 2 * layout.rate_window * layout.stride
-    t = lax.cond(k0 < ends_until, lambda t: _absorb_ends(t, k, gap, floor), lambda t: t, t)
+    if moves is not None or shape.steps < ends_until:
+        t = when(k0 < ends_until, lambda t: _absorb_ends(t, k, gap, floor), t)
     if not (shape.trace_steps or shape.targets):
         return t
     # A scan, because XLA's cumulative minimum is quadratic on a CPU (17 times slower for the whole descent).

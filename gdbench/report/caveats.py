@@ -101,12 +101,14 @@ def untuned(results: Results, study: Study) -> Iterator[Caveat]:
 
 def unequal_tuning(results: Results, study: Study) -> Iterator[Caveat]:
     """Optimizers compared after different numbers of settings."""
+    lines = []
     for table in study.tables:
         settings = {row.optimizer: row.settings for row in table.rows if row.judged and row.regime == BEST}
         if len(set(settings.values())) > 1:
-            lines = [f"{name} {n:,}" for name, n in settings.items()]
-            text = f"On {table.title} the optimizers were chosen from different numbers of settings: {listing(lines)}."
-            yield Caveat("care", "Unequal tuning", text)
+            lines.append(f"{table.title} ({listing([f'{name} {n:,}' for name, n in settings.items()], 8)})")
+    if lines:
+        text = f"Optimizers were chosen from different numbers of settings on {listing(lines, 4)}."
+        yield Caveat("care", "Unequal tuning", text)
 
 
 def selected(results: Results, study: Study) -> Iterator[Caveat]:
@@ -206,7 +208,7 @@ def varying_cost(results: Results, study: Study) -> Iterator[Caveat]:
         yield Caveat("note", "Estimated cost", text)
     for label, share in sorted({(p["label"], p["batch_share"]) for p in (s.cell["problem"] for s in study.cells)}):
         if share < 1:
-            text = f"On {label} one evaluation is one mini-batch, {percent(share)} of the data."
+            text = f"On {label} a mini-batch holds {percent(share)} of the data and counts as so much of an evaluation."
             yield Caveat("note", "Mini-batches", text)
 
 

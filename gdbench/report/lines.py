@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ BUDGET = "> budget"
 
 @dataclass(frozen=True)
 class AnswerLine:
-    """One row of an answer table as text; ``share`` in [0, 1] is kept for the bar, None without a figure."""
+    """One row of an answer table as text.
+
+    ``share`` in [0, 1] is kept for the bar, None without a figure; ``leads`` says that the row comes first, or is not
+    told apart from the first by its intervals.
+    """
 
     optimizer: str
     regime: str
@@ -38,6 +43,7 @@ class AnswerLine:
     diverged: str
     other_costs: tuple[str, ...]
     tuning: str
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,23 @@ class AnswerBlock:
 
 @dataclass(frozen=True)
 class AnswerGroup:
-    """The answer tables of one experiment and dtype; ``optimizers`` and ``glance`` sum them up side by side.
-
-    ``glance`` has one row a table: its title, and for each optimizer its "best per problem" line or None.
-    """
+    """The answer tables of one experiment and dtype."""
 
     experiment: str
     dtype: str
     blocks: tuple[AnswerBlock, ...]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """All answers side by side: a row a table, a column an optimizer.
+
+    ``rows`` holds title, experiment and dtype, and for each optimizer its "best per problem" line, None where it did
+    not run.
+    """
+
     optimizers: tuple[str, ...]
-    glance: tuple[tuple[str, tuple[AnswerLine | None, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[AnswerLine | None, ...]], ...]
 
 
 def cost_text(value: float) -> str:
@@ -122,14 +135,15 @@ def sentence(table: AnswerTable) -> str:
     rows = [row for row in table.rows if row.judged and row.regime == BEST and not row.oracle]
     if not rows:
         return _why_no_answer(table)
-    first, judged = rows[0], rows[0].judged
-    if judged is None or not judged.converged:
+    leading = leaders(table)
+    if not leading or leading[0].judged is None:
         return "No optimizer converged from a held-out start at the setting chosen for it."
+    first, judged = leading[0], leading[0].judged
     text = f"{judged.converged:,} of {count(judged.descents, 'held-out descent')} converged"
     text += "" if math.isinf(judged.cost.value) else f", at a median cost of {number(judged.cost.value)} evaluations"
     if len(rows) == 1:
         return f"{first.optimizer}: {text}."
-    close = [row.optimizer for row in rows[1:] if overlap(row, first)]
+    close = [row.optimizer for row in leading[1:]]
     more = f" Its intervals overlap with those of {listing(close, 6)}." if close else ""
     return f"{first.optimizer} comes first: {text}.{more}"
 
@@ -141,6 +155,14 @@ def _why_no_answer(table: AnswerTable) -> str:
     if "no descents" in notes:
         return "No descents are stored for this problem."
     return "Every cell failed." if any(notes) else "Only optimizers that are told the minimum ran here."
+
+
+def leaders(table: AnswerTable) -> list[Answer]:
+    """The first tuned row and those that its intervals overlap with; none where nothing converged."""
+    rows = [row for row in table.rows if row.judged and row.regime == BEST and not row.oracle]
+    if not rows or rows[0].judged is None or not rows[0].judged.converged:
+        return []
+    return [rows[0], *(row for row in rows[1:] if overlap(row, rows[0]))]
 
 
 def overlap(one: Answer, other: Answer) -> bool:
@@ -161,15 +183,24 @@ def answer_groups(results: Results, study: Study) -> list[AnswerGroup]:
 
 
 def _group(experiment: str, dtype: str, tables: list[AnswerTable], known: Mapping[str, bool]) -> AnswerGroup:
-    blocks, glance = [], []
-    optimizers = tuple(dict.fromkeys(row.optimizer for table in tables for row in table.rows))
+    blocks = []
     for table in tables:
-        lines = tuple(answer_line(row) for row in table.rows)
+        leading = {id(row) for row in leaders(table)}
+        lines = tuple(dataclasses.replace(answer_line(row), leads=id(row) in leading) for row in table.rows)
         gap_name = "Final gap" if known[table.rows[0].cell] else "Final f"
         blocks.append(AnswerBlock(table.title, sentence(table), gap_name, lines))
-        best = {line.optimizer: line for line in lines if line.regime == BEST}
-        glance.append((table.title, tuple(best.get(name) for name in optimizers)))
-    return AnswerGroup(experiment, dtype, tuple(blocks), optimizers, tuple(glance))
+    return AnswerGroup(experiment, dtype, tuple(blocks))
+
+
+def glance(groups: list[AnswerGroup]) -> Glance:
+    """All answer tables in one."""
+    blocks = [(group, block) for group in groups for block in group.blocks]
+    optimizers = unique(line.optimizer for _, block in blocks for line in block.lines)
+    rows = []
+    for group, block in blocks:
+        best = {line.optimizer: line for line in block.lines if line.regime == BEST}
+        rows.append((block.title, f"{group.experiment} · {group.dtype}", tuple(best.get(name) for name in optimizers)))
+    return Glance(tuple(optimizers), tuple(rows))
 
 
 def unique(values: Iterable[Any]) -> list[Any]:
@@ -183,12 +214,13 @@ def facts(results: Results, study: Study) -> list[tuple[str, str]]:
     environment = results.environment
     device = environment.get("device_kind") or environment.get("platform") or "unknown"
     devices = environment.get("device_count") or 1
-    steps = unique(f"{cell['steps']:,}" for cell in cells)
+    steps = [cell["steps"] for cell in cells]
+    budget = [f"{n:,}" for n in unique((min(steps, default=0), max(steps, default=0)))]
     return [
         (f"{study.descents:,}", "descents"),
         (f"{len(unique(cell['problem']['label'] for cell in cells)):,}", "problems"),
         (f"{len(unique(cell['optimizer']['label'] for cell in cells)):,}", "optimizers"),
-        (" / ".join(steps[:3]) + (" / …" if len(steps) > 3 else "") if steps else MISSING, "steps each"),
+        ("–".join(budget) if steps else MISSING, "steps each"),
         (" + ".join(unique(cell["dtype"] for cell in cells)) or MISSING, "precision"),
         (f"{devices} × {device}" if devices > 1 else str(device), "device"),
     ]

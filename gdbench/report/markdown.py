@@ -14,6 +14,8 @@ from gdbench.report.words import percent
 def markdown(results: Results, study: Study, caveats: list[Caveat]) -> str:
     """The whole of ``report.md``."""
     parts = [f"# {escape(results.suite['suite']['name'])}", ""]
+    description = results.suite["suite"].get("description")
+    parts += [escape(description), ""] if description else []
     parts += ["; ".join(f"{what}: {value}" for value, what in facts(results, study)) + ".", ""]
     parts += ["## Answers", "", *answers(results, study), "## Caveats", ""]
     parts += [f"- **{escape(c.title)}.** {escape(c.text)}" for c in caveats] or ["None."]

@@ -20,6 +20,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 READ = ("converged", "trapped", "oscillating", "unfinished", "diverged", "nonfinite")
 """Outcomes from good to bad, the order of bars and columns."""
 
+DESCRIPTION = "Where each optimizer converges, how fast, and where it stops doing so."
+"""What a report is about when its suite does not say."""
+
 MEANINGS = {
     "converged": "the gap stayed within tolerance all through the last window",
     "trapped": "at rest, but above tolerance",
@@ -50,10 +53,13 @@ def html(results: Results, study: Study, caveats: list[Caveat], sections: list[S
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    groups = lines.answer_groups(results, study)
     return environment.get_template("report.html.j2").render(
         name=results.suite["suite"]["name"],
+        description=" ".join((results.suite["suite"].get("description") or DESCRIPTION).split()),
         facts=lines.facts(results, study),
-        groups=lines.answer_groups(results, study),
+        groups=groups,
+        glance=lines.glance(groups),
         caveats=caveats,
         environment=lines.environment_lines(results.environment),
         started=str(results.environment.get("started") or ""),

@@ -13,6 +13,9 @@ from gdbench.report.study import Results
 ROOM = 3_300_000
 """Octets of pictures that one page holds (a third more as base64, so the page stays under 5 MB); the rest is linked."""
 
+PIXELS = 96
+"""CSS pixels an inch."""
+
 MIME = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -25,12 +28,14 @@ class Drawn:
         alt: one sentence for readers who cannot see it.
         files: paths relative to the report, by "png", "svg" and "csv".
         uri: the picture itself as a data: URI; None when the page is full.
+        width: CSS pixels, so that letters are as large in every picture that fits.
     """
 
     title: str
     alt: str
     files: dict[str, str]
     uri: str | None
+    width: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ def draw(figure: Figure, results: Results, folder: Path, section: Section, room:
         room -= used
         title = picture.frames[0].attrs.get("heading", stem)
         files = {kind: f"figures/{path.name}" for kind, path in paths.items()}
-        section.drawn.append(Drawn(title, picture.alt or figure.question, files, uri))
+        width = round(picture.get_figwidth() * PIXELS)
+        section.drawn.append(Drawn(title, picture.alt or figure.question, files, uri, width))
     return room
 
 

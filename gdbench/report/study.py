@@ -17,7 +17,7 @@ from gdbench.report.answers import Answer, AnswerTable, answer_tables, cell_answ
 
 RECORD = (
     "outcome", "flag", "steps", "settle_step", "f_final", "gap_final", "f_evals", "g_evals", "hvp_evals",
-    "instance", "start", "seed",
+    "start", "seed",
 )  # fmt: skip
 """The columns of the table that the report needs, beside the axes."""
 

@@ -1,7 +1,6 @@
 """The catalogue, pictures and files; runs that went badly."""
 
 import ast
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +77,7 @@ def test_many_panels_go_on_another_picture(build):
     pairs = []
     for i in range(13):
         cell, frame = build.cell(build.quadratic(), "gd", {"learning_rate": [0.01, 0.1]}, steps=40)
-        pairs.append(({**cell, "id": f"cell {i}"}, frame))
+        pairs.append(({**cell, "id": f"cell {i}"}, frame.assign(cell=f"cell {i}")))
     found = pictures(FIGURES["region-map"], build.run(pairs))
     assert [len(cases) for cases in found.values()] == [12, 1]
     assert [stem[-2:] for stem in found] == ["-1", "-2"]
@@ -110,6 +109,8 @@ def bad_runs(build):
     single = build.cell(build.quadratic(), "gd", {"learning_rate": build.rates}, num_starts=1)
     empty = failing(build)
     yield "all diverged", build.run([failing(build)], [build.quadratic()])
+    flat = build.cell(build.parabola(), "gd", {"learning_rate": [3.0, 10.0]}, num_starts=1)
+    yield "one dimension, all diverged", build.run([flat], [build.parabola()])
     yield "one descent", build.run([one], [build.quadratic()])
     yield "no minimum known", build.run([blind])
     yield "no traces", build.run([strip(failing(build), trace_steps=[], path_steps=[])])
@@ -120,12 +121,13 @@ def bad_runs(build):
     yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
 
 
-def test_runs_that_went_badly_still_draw(build):
-    drawn = 0
-    for (what, results), figure in itertools.product(bad_runs(build), FIGURES.values()):
+@pytest.mark.parametrize("name", FIGURES)
+def test_runs_that_went_badly_still_draw(name, build):
+    figure, drawn = FIGURES[name], 0
+    for what, results in bad_runs(build):
         for cases in pictures(figure, results).values():
             picture = render(figure, results, cases)
             picture.canvas.draw()
             assert all(len(frame) for frame in picture.frames), (what, figure.name)
             drawn += 1
-    assert drawn >= 12
+    assert drawn >= 1

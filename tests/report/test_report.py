@@ -15,6 +15,8 @@ from gdbench.catalogue import gather
 from gdbench.errors import StoreError
 from gdbench.figures.base import Figure
 from gdbench.report import pictures, write_report
+from gdbench.report.lines import answer_groups, glance
+from gdbench.report.study import read
 
 VOID = {"meta", "img", "br", "rect", "line", "link", "input"}
 
@@ -75,6 +77,27 @@ def good(make, path):
     optimizers = [make.optimizer("gd"), make.optimizer("momentum", 0.5)]
     cells = [make.cell(f"{p['label']}-{o['name']}", problem=p, optimizer=o) for p in problems for o in optimizers]
     return make.results(cells, path=path)
+
+
+def test_the_glance_marks_what_the_intervals_do_not_tell_apart(make, tmp_path):
+    # Identical twins and a method that hardly moves, on one problem; the second problem nobody solves.
+    names = {"gd": [0.05, 0.1], "twin": [0.05, 0.1], "slow": [1e-5, 1e-4]}
+    cells = [make.cell(n, rates=r, optimizer=make.optimizer(n)) for n, r in names.items()]
+    hard = make.problem(label="hard", tolerance=1e-300)
+    cells.append(make.cell("h", rates=[0.001, 0.002], problem=hard, optimizer=make.optimizer("gd")))
+    results = make.results(cells, path=tmp_path)
+    shown = glance(answer_groups(results, read(results)))
+    assert shown.optimizers == ("gd", "twin", "slow")
+    assert [title for title, _, _ in shown.rows] == ["quadratic", "hard"]
+    assert [line and line.leads for line in shown.rows[0][2]] == [True, True, False]
+    assert [line and line.leads for line in shown.rows[1][2]] == [False, None, None]
+    assert sum("leads" in cell.get("class", "").split() for cell in page(results).all("td")) == 2
+
+
+def test_a_suite_says_what_it_is_about(run):
+    run.suite["suite"]["description"] = "Whether\n  momentum helps."
+    assert "Whether momentum helps." in page(run).text
+    assert "Whether momentum helps." in (run.path / "report.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

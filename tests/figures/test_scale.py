@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure as Canvas
+
+from gdbench.figures.scale import scale_of
+
+
+@pytest.mark.parametrize(
+    ("values", "hint", "kind"),
+    [
+        (np.logspace(-4, 1, 30), "log", "log"),
+        (np.logspace(-4, 1, 30).astype(np.float32), "log", "log"),
+        (np.logspace(-3, 0, 9), "list", "log"),
+        (np.linspace(-1, 3, 20), "linear", "linear"),
+        (np.linspace(0.1, 0.9, 9), "list", "linear"),
+        ([0.0, 0.5, 0.9, 0.99], "list", "rank"),
+        ([0.8, 0.9], "list", "rank"),
+        ([1, 2, 4, 5, 7, 19, 100], "list", "rank"),
+        (np.linspace(0, 1, 9), "log", "linear"),
+    ],
+)
+def test_kind(values, hint, kind):
+    assert scale_of(np.asarray(values, float), hint).kind == kind
+
+
+def test_the_extent_of_a_log_axis_is_in_log10_with_half_a_pixel_around():
+    scale = scale_of(np.logspace(-3, 0, 4), "log")
+    assert scale.extent() == pytest.approx((-3.5, 0.5))
+    assert scale.extent(stride=2) == pytest.approx((-3.5, 0.5))
+    assert scale.extent(stride=3) == pytest.approx((-3.5, 2.5))
+    assert scale.position(0.01) == pytest.approx(-2)
+
+
+def test_a_list_places_values_between_its_neighbours():
+    scale = scale_of(np.array([0.0, 0.5, 0.9]), "list")
+    assert scale.extent() == (-0.5, 2.5)
+    assert scale.position(np.array([0.0, 0.25, 0.9])) == pytest.approx([0, 0.5, 2])
+    assert np.isnan(scale.position(2.0))
+    assert scale.inside(0.7) and not scale.inside(2.0)
+
+
+def test_nothing_at_or_below_zero_stands_on_a_log_axis():
+    scale = scale_of(np.logspace(-3, 0, 4), "log")
+    assert np.isnan(scale.position(0.0)) and not scale.inside(0.0) and not scale.inside(-1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "hint", "expected"),
+    [
+        (np.logspace(-3, 0, 31), "log", ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$", "$10^{0}$"]),
+        (np.logspace(-12, 2, 29), "log", [f"$10^{{{n}}}$" for n in range(-12, 3, 3)]),
+        (np.geomspace(0.1, 0.5, 9), "log", ["0.1", "0.2", "0.3", "0.5"]),
+        ([0.0, 0.5, 0.99], "list", ["0", "0.5", "0.99"]),
+    ],
+)
+def test_tick_labels(values, hint, expected):
+    scale = scale_of(np.asarray(values), hint)
+    ax = Canvas().add_subplot()
+    ax.set_xlim(scale.extent())
+    scale.tick(ax.xaxis)
+    assert [label.get_text() for label in ax.get_xticklabels()] == expected

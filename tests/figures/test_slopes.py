@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure as Canvas
+
+from gdbench.figures import slopes
+
+
+def draw(frame):
+    ax = Canvas().add_subplot()
+    slopes.draw(ax, frame)
+    return ax
+
+
+def tangents(frame):
+    return frame[frame["kind"] == "tangent"]
+
+
+def test_the_shifted_parabola_has_slopes_minus_four_zero_and_four(parabola_run):
+    found = tangents(slopes.data(parabola_run, "shifted_parabola"))
+    assert found["x"].tolist() == pytest.approx([-1, 1, 3])
+    assert found["slope"].tolist() == pytest.approx([-4, 0, 4])
+    assert found["f"].tolist() == pytest.approx([6, 2, 6])
+
+
+def test_points_can_be_chosen(parabola_run):
+    found = tangents(slopes.data(parabola_run, "shifted_parabola", points=[2.0, 0.5]))
+    assert found["slope"].tolist() == pytest.approx([2, -1])
+
+
+def test_default_points_stay_in_the_box(parabola_run, build):
+    cell = parabola_run.cells[0]
+    surface = parabola_run.surface("shifted_parabola").query("0 <= x0 <= 3")
+    results = build.results([cell], {cell["id"]: parabola_run.frames[cell["id"]]}, {"shifted_parabola": surface})
+    assert tangents(slopes.data(results, "shifted_parabola"))["x"].tolist() == pytest.approx([0.2, 1.0, 1.8])
+
+
+def test_tangents_touch_with_their_slope(parabola_run):
+    ax = draw(slopes.data(parabola_run, "shifted_parabola"))
+    lines = [line for line in ax.lines if line.get_gid() == "tangent"]
+    measured = [np.diff(line.get_ydata())[0] / np.diff(line.get_xdata())[0] for line in lines]
+    assert measured == pytest.approx([-4, 0, 4])
+    assert [text.get_text() for text in ax.texts] == ["slope −4", "slope 0", "slope 4"]
+
+
+def test_a_second_panel_where_quotients_came_along(parabola_run):
+    assert slopes.cases(parabola_run) == [
+        {"problem": "shifted_parabola"},
+        {"problem": "shifted_parabola", "panel": "quotients"},
+    ]
+    frame = slopes.data(parabola_run, "shifted_parabola", panel="quotients")
+    ax = draw(frame)
+    assert ax.lines[0].get_xdata() == pytest.approx(np.logspace(-8, 0, 9))
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    # The error of a difference quotient of a parabola is h, until rounding takes over.
+    assert frame.set_index("h")["error"].iloc[-1] == pytest.approx(1.0)
+
+
+def test_only_one_dimension_with_a_surface(parabola_run, quadratic_run, build):
+    assert slopes.cases(quadratic_run) == []
+    assert slopes.cases(build.results(parabola_run.cells, parabola_run.frames)) == []
