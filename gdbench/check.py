@@ -57,7 +57,7 @@ def run_checks() -> list[dict[str, Any]]:
 
 def trajectories(method: str, form: ClosedForm, dtype: str, steps: int = 200) -> Iterator[dict[str, Any]]:
     """Gap after every recorded step of a quadratic against the closed form, while it lies above 1e-30."""
-    momenta = {} if method == "gd" else {"momentum": [0.0, 0.5, 0.9]}
+    momenta: dict[str, Any] = {} if method == "gd" else {"momentum": [0.0, 0.5, 0.9]}
     # None of these settings lies on a boundary: there the rounding of α itself grows with every step.
     for dim in (2, 20):
         where = starts("box", 2)
@@ -68,14 +68,14 @@ def trajectories(method: str, form: ClosedForm, dtype: str, steps: int = 200) ->
         )  # fmt: skip
         at = found.results.cells[0]["trace_steps"]
         points = where.draw(f, 0)
-        worst = max(_deviation(row, form, points, at, steps, dtype) for _, row in found.table.iterrows())
+        worst = max(_deviation(row, form, points, at, steps, dtype) for row in found.table.to_dict("records"))
         yield _row(
             "trajectory", f"{method}, {dtype}, dim {dim}, κ ≤ 1000, {len(found.table)} descents",
             f"{steps} steps", "closed form", worst, TRAJECTORY_TOLERANCE[dtype],
         )  # fmt: skip
 
 
-def _deviation(row: pd.Series, form: ClosedForm, points: np.ndarray, at: list[int], steps: int, dtype: str) -> float:
+def _deviation(row: Any, form: ClosedForm, points: np.ndarray, at: list[int], steps: int, dtype: str) -> float:
     """Largest relative difference of one descent's gap from the closed form for its rounded inputs."""
     real = np.dtype(dtype).type
     dim = points.shape[1]
@@ -96,7 +96,7 @@ def boundaries(method: str, form: ClosedForm, dim: int, steps: int = 2000) -> It
     """The grid step at which ``rate`` changes sign against the stability boundary, on 256 rates a decade."""
     low, high = 0.5 / max(CONDITIONS), 8.0 / min(CONDITIONS)
     rates = log_axis(low, high, 1 + int(np.ceil(PER_DECADE * np.log10(high / low))))
-    momenta = {} if method == "gd" else {"momentum": MOMENTA}
+    momenta: dict[str, Any] = {} if method == "gd" else {"momentum": MOMENTA}
     table = sweep(
         problem("quadratic", dim=dim), method, learning_rate=rates, condition=CONDITIONS, steps=steps, dtype="float64",
         **momenta,
@@ -104,7 +104,7 @@ def boundaries(method: str, form: ClosedForm, dim: int, steps: int = 2000) -> It
     step = np.log10(rates.values[1] / rates.values[0])
     keys = ["condition", *momenta]
     for key, group in table.groupby(keys):
-        condition, momentum = key[0], key[1] if len(key) > 1 else 0.0
+        condition, momentum = (*key, 0.0)[:2]  # pyright: ignore[reportGeneralTypeIssues]: a list of keys gives tuples
         exact = float(form.boundary(condition, momentum))
         off, measured = _sign_change(group, exact, step)
         setting = f"{method}, dim {dim}, κ {condition:g}" + (f", β {momentum:g}" if momenta else "")

@@ -50,7 +50,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     """Options of every command."""
 
@@ -102,7 +104,9 @@ def show(
 
 
 @app.command()
-def validate(suites: Annotated[list[str], typer.Argument(help="suite files")], allow_code: CODE = False, as_json: JSON = False) -> None:
+def validate(
+    suites: Annotated[list[str], typer.Argument(help="suite files")], allow_code: CODE = False, as_json: JSON = False
+) -> None:
     """Check suite files; every fault is named with its place."""
     from gdbench.suite import read_suite, size_of
 
@@ -230,9 +234,10 @@ def main() -> None:
     except KeyboardInterrupt:
         again = " ".join(["gdbench", *sys.argv[1:]])
         code = _fail(f"interrupted: what is done is kept, go on with: {again}", 130)
-    except (GdbenchError, usage_error) as error:
-        text = error.format_message() if isinstance(error, usage_error) else str(error)
-        code = _fail(" ".join(text.split()) if isinstance(error, usage_error) else text, getattr(error, "exit_code", 2))
+    except GdbenchError as error:
+        code = _fail(str(error), error.exit_code)
+    except usage_error as error:
+        code = _fail(" ".join(error.format_message().split()), 2)
     except BrokenPipeError:
         # The reader of stdout went away (head, say); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,8 @@ def dry_run(suite: Suite, devices: int | None, root: Path, as_json: bool) -> Non
     runner.start_jax(devices)
     found = execute.local_devices(devices)
     cells = plan.make_plan(suite, found[0].platform)
-    cost = plan.estimate(cells, len(found)) | {"folder": str(runner.run_folder_of(suite, cells, root))}
+    cost = plan.estimate(cells, len(found))
+    folder = runner.run_folder_of(suite, cells, root)
     rows = [
         {
             "experiment": c.info["experiment"], "problem": c.info["problem"]["label"],
@@ -33,14 +34,14 @@ def dry_run(suite: Suite, devices: int | None, root: Path, as_json: bool) -> Non
         for c in cells
     ]  # fmt: skip
     if as_json:
-        terminal.print_json({**cost, "plan": rows})
+        terminal.print_json({**vars(cost), "folder": str(folder), "plan": rows})
         return
     terminal.print_table(list(rows[0]), [[str(v) for v in row.values()] for row in rows])
     print(
-        f"\n{cost['cells']} cells, {cost['descents']:,} descents, {terminal.big(cost['evaluations'])} evaluations\n"
-        f"about {_time(cost['seconds'])} on {len(found)} {found[0].platform} device(s), within a factor of 3 or so\n"
-        f"about {cost['peak_bytes'] / 2**30:.1f} GiB of memory, {cost['disk_bytes'] / 2**20:.0f} MiB on disk\n"
-        f"into {cost['folder']}"
+        f"\n{cost.cells} cells, {cost.descents:,} descents, {terminal.big(cost.evaluations)} evaluations\n"
+        f"about {_time(cost.seconds)} on {len(found)} {found[0].platform} device(s), within a factor of 3 or so\n"
+        f"about {cost.peak_bytes / 2**30:.1f} GiB of memory, {cost.disk_bytes / 2**20:.0f} MiB on disk\n"
+        f"into {folder}"
     )
 
 
@@ -144,7 +145,9 @@ def doctor(as_json: bool) -> None:
     from gdbench.face import sweep
 
     begin = time.perf_counter()
-    table = sweep("parabola", "gd", learning_rate=[0.1, 1.1], starts={"kind": "points", "points": [[1.0]]}, steps=200).table
+    table = sweep(
+        "parabola", "gd", learning_rate=[0.1, 1.1], starts={"kind": "points", "points": [[1.0]]}, steps=200
+    ).table
     facts["first_sweep_seconds"] = round(time.perf_counter() - begin, 2)
     facts["first_sweep"] = "good" if list(table["outcome"]) == ["converged", "diverged"] else "WRONG RESULT"
     if as_json:

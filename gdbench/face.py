@@ -15,8 +15,17 @@ from gdbench.errors import SuiteError, did_you_mean
 from gdbench.grid import Starts, as_starts, as_values
 from gdbench.store import Results
 from gdbench.suite import (
-    Header, OutcomeSettings, ProblemChoice, Suite, Trial, build_suite, choose_optimizer, describe_suite, read_suite,
-    resolve_optimizer, resolve_problem,
+    Header,
+    OutcomeSettings,
+    ProblemChoice,
+    Suite,
+    Trial,
+    build_suite,
+    choose_optimizer,
+    describe_suite,
+    read_suite,
+    resolve_optimizer,
+    resolve_problem,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -108,7 +117,7 @@ def _map(results: Results, x: str, y: str) -> Figure:
         for cell in results.cells
         if {x, y} <= {axis["name"] for axis in cell["axes"]}
     ]
-    return base.render(region_map.REGION_MAP, results, cases)
+    return base.render(region_map.FIGURE, results, cases)
 
 
 def sweep(

@@ -55,7 +55,7 @@ def _count(num: int) -> int:
 
 
 def as_values(given: Any) -> Values:
-    """An axis from a number, a list of numbers, ``{log = [a, b], num = n}``, ``{linear = [a, b], num = n}`` or Values."""
+    """An axis from a number, a list of numbers, ``{log = [a, b], num = n}``, ``{linear = …}`` or Values."""
     if isinstance(given, Values):
         return given
     if isinstance(given, Mapping):
@@ -214,7 +214,9 @@ def default_start(problem: Problem) -> np.ndarray:
     if problem.start is not None:
         return np.asarray(problem.start, float)
     if problem.box is not None:
-        return np.broadcast_to((np.asarray(problem.box[0], float) + np.asarray(problem.box[1], float)) / 2, (problem.dim,))
+        return np.broadcast_to(
+            (np.asarray(problem.box[0], float) + np.asarray(problem.box[1], float)) / 2, (problem.dim,)
+        )
     return np.zeros(problem.dim)
 
 

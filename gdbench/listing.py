@@ -56,9 +56,7 @@ def measures() -> Rows:
 def figures() -> Rows:
     """Every figure, by its number."""
     found = sorted(gather("gdbench.figures", Figure).values(), key=lambda f: f.number)
-    return ["number", "name", "question"], [
-        {"number": f.number, "name": f.name, "question": f.question} for f in found
-    ]
+    return ["number", "name", "question"], [{"number": f.number, "name": f.name, "question": f.question} for f in found]
 
 
 def suites() -> Rows:
@@ -136,7 +134,13 @@ def _problem(family: ProblemFamily, settings: dict[str, Any]) -> dict[str, Any]:
     dropped = ("objective", "data", "sample", "template", "label", "curvature", "name")
     curvature = problem.curvature(problem.parameters) if problem.curvature else None
     shown = {k: _plain(v) for k, v in facts.items() if k not in dropped}
-    return {"kind": "problem", "name": problem.label, "summary": family.summary, **shown, "curvature": _plain(curvature)}
+    return {
+        "kind": "problem",
+        "name": problem.label,
+        "summary": family.summary,
+        **shown,
+        "curvature": _plain(curvature),
+    }
 
 
 def _plain(value: Any) -> Any:

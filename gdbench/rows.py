@@ -116,8 +116,16 @@ def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
     fields |= {"seed": pa.int32(), "start": pa.int32()}
     shown = max((i["problem"]["dim"] for i in infos if i["problem"]["dim"] <= 3), default=0)
     fields |= {f"start_{i}": real for i in range(shown)}
-    fields |= {"outcome": _CATEGORY, "rest": _CATEGORY, "flag": _CATEGORY, "steps": pa.int32(), "settle_step": pa.int32()}
-    fields |= {n: real for n in ("f_start", "f_final", "f_best", "gap_final", "gap_best", "grad_norm_final", "distance")}
+    fields |= {
+        "outcome": _CATEGORY,
+        "rest": _CATEGORY,
+        "flag": _CATEGORY,
+        "steps": pa.int32(),
+        "settle_step": pa.int32(),
+    }
+    fields |= {
+        n: real for n in ("f_start", "f_final", "f_best", "gap_final", "gap_best", "grad_norm_final", "distance")
+    }
     fields |= {"basin": pa.int32(), "rate": real, "overshoots": pa.int32()}
     fields |= {name: pa.float64() for name in ("f_evals", "g_evals", "hvp_evals")}
     fields |= {f"end_{i}": real for i in range(shown)}

@@ -123,9 +123,7 @@ class CellRun:
         """The arguments of the rows first ≤ row < last."""
         cell, n = self.cell, last - first
         at, value = cell.grid.indices(first, last), cell.grid.coordinates(first, last)
-        hyper = {
-            name: value[name] if name in value else np.full(n, cell.fixed[name]) for name in cell.descent.traced
-        }
+        hyper = {name: value[name] if name in value else np.full(n, cell.fixed[name]) for name in cell.descent.traced}
         fixed = cell.choice.problem.parameters
         parameters = {name: value[name] if name in value else np.full(n, fixed[name]) for name in fixed}
         axes = list(cell.choice.axes)
@@ -290,7 +288,7 @@ def start_jax(devices: int | None = None) -> None:
     What the user set, through JAX's own configuration or environment, is left as it is.
     """
     execute.split_cpu(devices or os.cpu_count() or 1)
-    if jax.config.jax_compilation_cache_dir is None:
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

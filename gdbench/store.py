@@ -175,7 +175,9 @@ class Results:
         environment: versions, device, flags.
     """
 
-    def __init__(self, path: Path | None, suite: dict[str, Any], cells: list[dict[str, Any]], environment: dict[str, Any]):
+    def __init__(
+        self, path: Path | None, suite: dict[str, Any], cells: list[dict[str, Any]], environment: dict[str, Any]
+    ):
         self.path, self.suite, self.cells, self.environment = path, suite, cells, environment
         self._memory: dict[str, list[pa.Table]] = {}
         self._surfaces: dict[str, pd.DataFrame] = {}
@@ -203,7 +205,9 @@ class Results:
         chosen = [c for c in self.cells if cells is None or c["id"] in cells]
         schema = empty_schema(self.cells)
         if self.path is None:
-            return ds.dataset([self._with_constants(c, t) for c in chosen for t in self._memory.get(c["id"], [])], schema)
+            return ds.dataset(
+                [self._with_constants(c, t) for c in chosen for t in self._memory.get(c["id"], [])], schema
+            )
         paths: list[str] = []
         constants = []
         for cell in chosen:
@@ -260,7 +264,9 @@ class Results:
                 file = pq.ParquetFile(item)
                 table = file.read([n for n in wanted if n in file.schema_arrow.names])
             except (OSError, pa.ArrowException) as error:
-                raise StoreError(f"{item}: cannot be read ({_first_line(error)}): run the suite again to rebuild it") from error
+                raise StoreError(
+                    f"{item}: cannot be read ({_first_line(error)}): run the suite again to rebuild it"
+                ) from error
             rows = file.metadata.num_rows
         else:
             rows, table = len(item), item.select([n for n in wanted if n in item.column_names])
@@ -292,17 +298,17 @@ class Results:
         """Hold the surface of a problem in memory."""
         self._surfaces[label] = frame
 
-    def surface(self, label: str) -> pd.DataFrame | None:
-        """Values and gradients of a 1-D or 2-D problem over its box, or None."""
-        if label not in self._surfaces and self.path is not None:
-            path = self.path / "surfaces" / f"{surface_file(label)}.parquet"
+    def surface(self, problem: str) -> pd.DataFrame | None:
+        """Values and gradients of a 1-D or 2-D problem (by its label) over its box, or None."""
+        if problem not in self._surfaces and self.path is not None:
+            path = self.path / "surfaces" / f"{surface_file(problem)}.parquet"
             if path.exists():
                 frame = pd.read_parquet(path)
                 quotients = path.with_suffix(".quotients.parquet")
                 if quotients.exists():
                     frame.attrs["quotients"] = pd.read_parquet(quotients)
-                self._surfaces[label] = frame
-        return self._surfaces.get(label)
+                self._surfaces[problem] = frame
+        return self._surfaces.get(problem)
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -353,7 +359,7 @@ def _categorical(frame: pd.DataFrame) -> pd.DataFrame:
         if name in CATEGORIES:
             frame[name] = pd.Categorical(frame[name], categories=list(CATEGORIES[name]))
         elif name in CONSTANT_COLUMNS:
-            frame[name] = pd.Categorical(frame[name], categories=list(pd.unique(frame[name])))
+            frame[name] = pd.Categorical(frame[name], categories=list(dict.fromkeys(frame[name])))
     return frame
 
 

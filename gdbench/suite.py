@@ -25,7 +25,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 _PAIR = {**_NUMBERS, "minItems": 2, "maxItems": 2}
 _AXIS_SCHEMA = {
-    "description": "a number, a list of numbers, or { log = [low, high], num = n } or { linear = [low, high], num = n }",
+    "description": "a number, a list of numbers, { log = [low, high], num = n } or { linear = [low, high], num = n }",
     "anyOf": [{"type": "number"}, {**_NUMBERS, "minItems": 1}]
     + [
         {
@@ -105,9 +105,9 @@ class Form(BaseModel):
 class OutcomeSettings(Form):
     """Thresholds of the outcomes that replace the problem's own."""
 
-    tolerance: float | None = Field(None, gt=0, description="gap that counts as converged")
-    scale: float | None = Field(None, gt=0, description="S, the scale of f - f*")
-    gradient_scale: float | None = Field(None, gt=0, description="G, the scale of the gradient norm")
+    tolerance: float | None = Field(default=None, gt=0, description="gap that counts as converged")
+    scale: float | None = Field(default=None, gt=0, description="S, the scale of f - f*")
+    gradient_scale: float | None = Field(default=None, gt=0, description="G, the scale of the gradient norm")
 
 
 class Header(Form):
@@ -345,7 +345,9 @@ def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
             return found if isinstance(found, Optimizer) else found
         missing = given.removeprefix("optax/")
         if given.startswith("optax/") and missing in from_optax.NEEDS_MORE:
-            raise UnknownNameError(f"{given} needs {from_optax.NEEDS_MORE[missing]}, which gdbench does not give it yet")
+            raise UnknownNameError(
+                f"{given} needs {from_optax.NEEDS_MORE[missing]}, which gdbench does not give it yet"
+            )
         return look_up(gather("gdbench.optimizers", Optimizer), given, "optimizer")
     if isinstance(given, Optimizer):
         return given
@@ -466,7 +468,11 @@ def _names(trial: Trial) -> dict[str, set[str]]:
 
 def _unmatched(what: str, wanted: Sequence[str], trials: Sequence[Trial], place: str) -> list[str]:
     known = set().union(*(_names(trial)[what] for trial in trials))
-    return [f"{place}: no {what} {name!r} in this suite: {did_you_mean(name, known)}" for name in wanted if name not in known]
+    return [
+        f"{place}: no {what} {name!r} in this suite: {did_you_mean(name, known)}"
+        for name in wanted
+        if name not in known
+    ]
 
 
 def _select(trial: Trial, problems: Sequence[str], optimizers: Sequence[str]) -> Trial:
@@ -498,7 +504,9 @@ def _thin(trial: Trial) -> Trial:
     elif starts.kind == "grid":
         counts = starts.num if isinstance(starts.num, tuple) else (starts.num,)
         most = 3 if isinstance(starts.num, tuple) else QUICK
-        starts = replace(starts, num=tuple(min(c, most) for c in counts) if isinstance(starts.num, tuple) else min(counts[0], 3))
+        starts = replace(
+            starts, num=tuple(min(c, most) for c in counts) if isinstance(starts.num, tuple) else min(counts[0], 3)
+        )
     elif not isinstance(starts.num, tuple):
         starts = replace(starts, num=min(starts.num, QUICK))
     return replace(

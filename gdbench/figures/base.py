@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,9 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
             figure.draw(ax, frame)
             ax.set_title(frame.attrs.get("title", ""))
         _hide_inner_labels(axes)
-        picture.suptitle(frames[0].attrs.get("heading", ""))
+        # A letter of the heading is about 0.085 inches wide.
+        letters = int(picture.get_size_inches()[0] / 0.085)
+        picture.suptitle(textwrap.fill(frames[0].attrs.get("heading", ""), letters))
         if figure.finish:
             figure.finish(picture, axes, frames)
     picture.frames = frames

@@ -32,6 +32,7 @@ from gdbench.figures.choose import (
     where,
 )
 from gdbench.figures.lines import BAND, QUANTILES, case_title, extra_height, legend, log_limits, run_styles
+from gdbench.figures.scale import tick_plain
 
 COSTS = 160
 """Costs at which descents whose steps cost differently are compared."""
@@ -113,6 +114,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     left, right = float(np.min(costs)), float(np.max(costs))
     right = right if right > left else 2 * left
     ax.set(xlabel=f"cost ({unit})", ylabel=frame.attrs["value"], xlim=(left, right), ylim=(bottom, top))
+    tick_plain(ax.xaxis)
+    tick_plain(ax.yaxis)
 
 
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:

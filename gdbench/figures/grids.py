@@ -18,7 +18,7 @@ from gdbench.figures.choose import floats
 MOST_PIXELS = 512
 """Pixels along one side of a map; a finer grid is reduced, since the eye cannot and the file need not hold it."""
 
-CROWDED = 0.1
+CROWDED = 0.25
 """Pixel edges on an outline, a pixel of the map, from which on the lines are drawn thin."""
 
 Extent = tuple[float, float, float, float]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_transform_factory
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
@@ -32,11 +32,13 @@ from gdbench.figures.choose import (
     where,
 )
 from gdbench.figures.lines import BAND, band, case_title, extra_height, legend, log_limits, run_styles
+from gdbench.figures.scale import tick_plain
 from gdbench.figures.style import number
 from gdbench.measures.base import converged
 from gdbench.measures.usable_width import usable_rates
 
 RATE = "learning_rate"
+PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -117,6 +119,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
     rates = frame[RATE]
     ax.set(xlabel="learning rate", ylabel=frame.attrs["value"], xlim=(rates.min(), rates.max()))
+    tick_plain(ax.xaxis)
+    tick_plain(ax.yaxis)
     _draw_strip(ax, frame)
 
 
@@ -160,7 +164,7 @@ def _draw_strip(ax: Axes, frame: DataFrame) -> None:
     figure = ax.get_figure(root=True)
     assert figure is not None, "axes are drawn on a figure"
     # Measured in inches upwards from the top of the axes, so that a line has the same height in every picture.
-    inches = figure.dpi_scale_trans + ScaledTranslation(0, 1, ax.transAxes)
+    inches = figure.dpi_scale_trans + ScaledTranslation(0, 1, cast(Affine2DBase, ax.transAxes))
     place = blended_transform_factory(ax.transAxes, inches)
     strip = ax.inset_axes((0, 0.06, 1, strip_height(frame)), transform=place)
     strip.set_xscale("log")
@@ -192,13 +196,21 @@ def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
     if np.isnan(low):
         text, place, side = "none", left, "left"
     else:
-        strip.plot([low, high], [row + 0.5] * 2, color=colour, lw=3, solid_capstyle="butt", gid="usable")
-        text = f"{np.log10(high / low):.1f} decades"
-        # The words stand on the side that has room for them.
-        roomy = right - np.log10(high) >= np.log10(low) - left
-        place, side = (np.log10(high), "left") if roomy else (np.log10(low), "right")
-    margin = (right - left) * (0.012 if side == "left" else -0.012)
-    strip.text(10 ** (place + margin), row + 0.5, text, fontsize=6.5, color="0.25", va="center", ha=side)
+        line = {"color": colour, "lw": 3, "solid_capstyle": "butt", "marker": "s", "ms": 3, "mew": 0}
+        strip.plot([low, high], [row + 0.5] * 2, gid="usable", **line)
+        text = f"{np.log10(high / low):.1f} decades" if high > low else "one rate"
+        first, last = (np.log10([low, high]) - left) / (right - left)
+        # On the left, where there is room: on the right is the tint of the rates that fail.
+        if first >= 0.15:
+            place, side = np.log10(low), "right"
+        elif last <= 0.85:
+            place, side = np.log10(high), "left"
+        else:
+            place, side = (left + right) / 2, "center"
+    margin = (right - left) * {"left": 0.012, "center": 0.0, "right": -0.012}[side]
+    strip.text(
+        10 ** (place + margin), row + 0.5, text, fontsize=6.5, va="center", ha=side, path_effects=halo(1.6, "white")
+    )
 
 
 FIGURE = Figure(
@@ -210,8 +222,8 @@ FIGURE = Figure(
         "them; a descent that diverged or became nonfinite counts as infinite, so its line leaves through the top. "
         "The strip above has a line an optimizer: its tint is the share of those (white none, full colour all), its "
         "bar the contiguous learning rates around the best at which at least half of the descents converge, with "
-        "their width in decades. Dotted: the tolerance. Further hyperparameters are held at the best setting (best per problem, "
-        "chosen on even-numbered starts and shown on odd ones)."
+        "their width in decades. Dotted: the tolerance. Further hyperparameters are held at the best setting (best per "
+        "problem, chosen on even-numbered starts and shown on odd ones)."
     ),
     cases=cases,
     data=data,

@@ -44,7 +44,7 @@ THEORY_STYLES: tuple[dict[str, Any], ...] = (
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
-    """Learning rate against each other axis of a cell; without learning rates, its first two hyperparameters."""
+    """Learning rate against each other axis of a cell; without learning rates, its first hyperparameter."""
     found = []
     for cell in ran(results):
         for x, y in _axis_pairs(cell):
@@ -180,10 +180,8 @@ def _legend_entries(frames: list[DataFrame]) -> tuple[list[Any], list[str]]:
 
 def _axis_pairs(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
     axes = axes_of(cell, "hyperparameter", "parameter", "start")
-    if "learning_rate" in axes:
-        return [("learning_rate", name) for name in axes if name != "learning_rate"]
-    names = list(axes_of(cell, "hyperparameter"))
-    return [(names[0], names[1])] if len(names) > 1 else []
+    leading = [name for name in ("learning_rate", *axes_of(cell, "hyperparameter")) if name in axes][:1]
+    return [(x, y) for x in leading for y in axes if y != x]
 
 
 def _axis(table: DataFrame, cell: Mapping[str, Any], name: str) -> tuple[np.ndarray, Scale]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedFormatter, FixedLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from gdbench.figures.style import number
 
@@ -82,6 +82,16 @@ def scale_of(values: np.ndarray, hint: str) -> Scale:
     elif not short_list and _even(values):
         kind = "linear"
     return Scale(kind, tuple(values.tolist()))
+
+
+def tick_plain(axis: Axis) -> None:
+    """Label a logarithmic axis of at most two decades with plain numbers instead of powers of ten."""
+    low, high = sorted(axis.get_view_interval())
+    if low <= 0 or axis.get_scale() != "log" or high / low > 100:
+        return
+    axis.set_major_locator(LogLocator(subs=[1.0, 2.0, 5.0] if high / low > 5 else [float(n) for n in range(1, 10)]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _even(places: np.ndarray) -> bool:

@@ -128,7 +128,7 @@ def local_devices(limit: int | None = None) -> list[Any]:
 
 def split_cpu(cores: int) -> None:
     """Give JAX one virtual CPU device a core, unless it has started or was told otherwise."""
-    if jax.config.jax_num_cpu_devices > 0:
+    if getattr(jax.config, "jax_num_cpu_devices", -1) > 0:
         return
     try:
         jax.config.update("jax_num_cpu_devices", cores)

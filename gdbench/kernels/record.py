@@ -251,9 +251,7 @@ def _absorb_trace(t: Tracker, shape: Shape, points: Points, best: Any, counts: A
     wanted = jnp.asarray(np.array(shape.trace_steps, np.int32))
     at = jnp.clip((wanted - points.k[0]) // stride, 0, points.k.shape[0] - 1)
     here = (points.k[at] == wanted)[:, None] & (wanted[:, None] <= stop_step(t.stop))
-    t = t._replace(
-        trace=jnp.where(here, points.value[at], t.trace), trace_best=jnp.where(here, best[at], t.trace_best)
-    )
+    t = t._replace(trace=jnp.where(here, points.value[at], t.trace), trace_best=jnp.where(here, best[at], t.trace_best))
     if counts is None:
         return t
     return t._replace(trace_counts=jnp.where(here[:, None], counts[at], t.trace_counts))
@@ -321,8 +319,13 @@ def _absorb(
         t = when(k0 < ends_until, lambda t: _absorb_ends(t, k, gap, floor), t)
     if not (shape.trace_steps or shape.targets):
         return t
+
     # A scan, because XLA's cumulative minimum is quadratic on a CPU (17 times slower for the whole descent).
-    _, best = lax.scan(lambda low, v: (jnp.minimum(low, v),) * 2, before, values)
+    def lower(low: Any, value: Any) -> tuple[Any, Any]:
+        low = jnp.minimum(low, value)
+        return low, low
+
+    _, best = lax.scan(lower, before, values)
     if shape.trace_steps:
         t = _absorb_trace(t, shape, points, best, counts, layout.stride)
     return _absorb_hits(t, k, best, counts, targets) if shape.targets else t

@@ -102,7 +102,7 @@ class Descent:
         return jnp.sqrt(jnp.sum(gradient * gradient))
 
     def descend(self, count: Any, lane: Lane, shared: Shared) -> dict[str, Any]:
-        """The record of one descent; ``count`` (lanes in use, unbatched) is 0 for a block of padding, which is skipped."""
+        """The record of one descent; ``count`` (lanes in use, unbatched) is 0 for padding, which is skipped."""
         problem, optimizer, shape, layout = self.problem, self.optimizer, self.shape, self.layout
         x0, dtype = lane.x0, lane.x0.dtype
         h = SimpleNamespace(**self.static, **lane.hyperparameters)
@@ -166,7 +166,11 @@ class Descent:
             s, (seen, bits, counts, xs) = lax.scan(body, s, None, length=length)
             k = k0 + jnp.arange(length, dtype=jnp.int32)
             if judged is not None:
-                k, seen, counts = k[:1], (judged[0][None], judged[1][None]), jax.tree.map(lambda a: a[None], first.counts)
+                k, seen, counts = (
+                    k[:1],
+                    (judged[0][None], judged[1][None]),
+                    jax.tree.map(lambda a: a[None], first.counts),
+                )
             t = absorb(k, t, seen, bits, counts if self.counted else None, lane.thresholds, targets)
             if shape.path_steps:
                 wanted = jnp.asarray(np.array(shape.path_steps, np.int32))
@@ -203,7 +207,16 @@ class Descent:
         return self._finish(s, t, path, absorb, lane, shared, full, h, targets)
 
     def _finish(
-        self, s: State, t: Tracker, path: Any, absorb: Any, lane: Lane, shared: Shared, full: Oracle, h: Any, targets: Any
+        self,
+        s: State,
+        t: Tracker,
+        path: Any,
+        absorb: Any,
+        lane: Lane,
+        shared: Shared,
+        full: Oracle,
+        h: Any,
+        targets: Any,
     ) -> dict[str, Any]:
         """Judge the last point, close the record, and measure what is measured once."""
         optimizer, shape, layout, problem = self.optimizer, self.shape, self.layout, self.problem

@@ -18,7 +18,7 @@ QUOTIENT_STEPS = np.logspace(0, -16, 65)
 
 
 def surface(problem: Problem) -> pd.DataFrame | None:
-    """f and its gradient in float64 on a regular grid over the box: columns x0[, x1], f, g0[, g1]; x0 slowest.
+    """F and its gradient in float64 on a regular grid over the box: columns x0[, x1], f, g0[, g1]; x0 slowest.
 
     None above two dimensions or without a box. In one dimension ``attrs["quotients"]`` has the error of the
     difference quotient against its step, in float32 and float64.

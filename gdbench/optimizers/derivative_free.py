@@ -20,7 +20,7 @@ def _begin(oracle: Oracle, x: Array, h: Any) -> Known:
 
 
 def _trial_and_error(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -> Step:
-    """for each i in turn: x ← x + δ eᵢ if that lowers f, else x − δ eᵢ if that does, else x
+    """For each i in turn: x ← x + δ eᵢ if that lowers f, else x − δ eᵢ if that does, else x
 
     One step goes once through all parameters and costs one evaluation a parameter that improves at the first try,
     two otherwise. On a stochastic problem the value at x is asked for anew, since the batch is another.

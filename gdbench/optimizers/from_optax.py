@@ -42,7 +42,6 @@ KNOWN_FAULTS = {
 """Upstream faults and limits that the report prints beside the results."""
 
 
-
 def _sgd_form(h: Mapping[str, Any]) -> str:
     """The closed form that describes optax.sgd with these hyperparameters."""
     if h.get("momentum", 0) is None:

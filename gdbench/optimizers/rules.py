@@ -33,7 +33,13 @@ def gradient_rule(
 
     formula, source = documented(update)
     return Optimizer(
-        update.__name__.strip("_"), begin, step, {"learning_rate": RATE, **hyperparameters}, formula, source, theory=theory
+        update.__name__.strip("_"),
+        begin,
+        step,
+        {"learning_rate": RATE, **hyperparameters},
+        formula,
+        source,
+        theory=theory,
     )
 
 

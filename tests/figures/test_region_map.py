@@ -186,9 +186,9 @@ def test_a_map_above_the_pixel_grid_is_reduced(build, monkeypatch):
     assert (right - left) == pytest.approx(32 * 0.1)
 
 
-def test_first_two_hyperparameters_without_learning_rates(momentum_run, build):
+def test_the_first_hyperparameter_stands_in_for_a_learning_rate(momentum_run, build):
     cell, frame = momentum_run.cells[0], momentum_run.frames["regions/quadratic/heavy_ball/float64"]
     renamed = {**cell, "axes": [{**axis, "name": axis["name"].replace("learning_rate", "b1")} for axis in cell["axes"]]}
     results = build.results([renamed], {cell["id"]: frame.rename(columns={"learning_rate": "b1"})})
-    assert region_map.cases(results) == [{"cell": cell["id"], "x": "b1", "y": "momentum"}]
+    assert region_map.cases(results) == [{"cell": cell["id"], "x": "b1", "y": y} for y in ("momentum", "start")]
     assert isinstance(region_map.data(results, **region_map.cases(results)[0]), pd.DataFrame)

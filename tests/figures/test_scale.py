@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Canvas
 
-from gdbench.figures.scale import scale_of
+from gdbench.figures.scale import scale_of, tick_plain
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,23 @@ def test_tick_labels(values, hint, expected):
     ax.set_xlim(scale.extent())
     scale.tick(ax.xaxis)
     assert [label.get_text() for label in ax.get_xticklabels()] == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.004, 0.021, {"0.005", "0.01", "0.02"}), (1.0, 4.0, {"1", "2", "3", "4"})]
+)
+def test_a_short_logarithmic_axis_has_plain_numbers(low, high, expected):
+    ax = Canvas().add_subplot()
+    ax.set(xscale="log", xlim=(low, high))
+    tick_plain(ax.xaxis)
+    ax.figure.draw_without_rendering()
+    shown = [t.label1.get_text() for t in ax.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    assert set(shown) == expected
+
+
+def test_a_long_logarithmic_axis_keeps_its_powers_of_ten():
+    ax = Canvas().add_subplot()
+    ax.set(xscale="log", xlim=(1e-4, 1.0))
+    before = ax.xaxis.get_major_formatter()
+    tick_plain(ax.xaxis)
+    assert ax.xaxis.get_major_formatter() is before
