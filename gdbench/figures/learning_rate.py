@@ -208,9 +208,7 @@ def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
         else:
             place, side = (left + right) / 2, "center"
     margin = (right - left) * {"left": 0.012, "center": 0.0, "right": -0.012}[side]
-    strip.text(
-        10 ** (place + margin), row + 0.5, text, fontsize=6.5, va="center", ha=side, path_effects=halo(1.6, "white")
-    )
+    strip.text(10 ** (place + margin), row + 0.5, text, fontsize=6.5, va="center", ha=side, bbox=PAPER)
 
 
 FIGURE = Figure(
