@@ -56,9 +56,9 @@ def to_table(
         columns[name] = pa.array(values.astype(np.int32)) if name in whole else pa.array(values, pa.float64())
     for i in range(shown):
         columns[f"start_{i}"] = pa.array(starts[:, i], real)
-    columns["outcome"] = pa.DictionaryArray.from_arrays(pa.array(records["outcome"]), list(OUTCOMES))
+    columns["outcome"] = pa.DictionaryArray.from_arrays(pa.array(records["outcome"].astype(np.int8)), list(OUTCOMES))
     columns["rest"] = pa.DictionaryArray.from_arrays(pa.array(rests.astype(np.int8)), list(RESTS))
-    columns["flag"] = pa.DictionaryArray.from_arrays(pa.array(records["flag"]), list(FLAGS))
+    columns["flag"] = pa.DictionaryArray.from_arrays(pa.array(records["flag"].astype(np.int8)), list(FLAGS))
     steps = records["steps"]
     columns["steps"] = pa.array(steps)
     settle = records["settle_step"]

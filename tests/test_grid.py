@@ -118,7 +118,9 @@ def test_a_linear_axis_has_its_ends_and_equal_steps(low, high, num):
 
 
 def axes(sizes: list[int]) -> tuple[Axis, ...]:
-    return tuple(Axis(f"a{i}", "hyperparameter", Values(tuple(10.0 * i + j for j in range(n)))) for i, n in enumerate(sizes))
+    return tuple(
+        Axis(f"a{i}", "hyperparameter", Values(tuple(10.0 * i + j for j in range(n)))) for i, n in enumerate(sizes)
+    )
 
 
 @QUICK

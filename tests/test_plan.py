@@ -17,7 +17,13 @@ QUICK = settings(max_examples=60, deadline=None)
 
 
 def table(**changes) -> dict:
-    experiment = {"name": "first", "problems": ["parabola"], "optimizers": ["gd"], "steps": 10, "learning_rate": [0.1, 0.2]}
+    experiment = {
+        "name": "first",
+        "problems": ["parabola"],
+        "optimizers": ["gd"],
+        "steps": 10,
+        "learning_rate": [0.1, 0.2],
+    }
     return {"suite": {"name": "small", **changes.pop("suite", {})}, "experiment": [experiment | changes]}
 
 
@@ -45,9 +51,13 @@ def test_recorded_steps_run_from_the_first_to_the_last(steps, points, stride):
 
 
 def test_cells_stand_in_the_order_of_the_suite():
-    given = table(problems=["parabola", "quadratic"], optimizers=["gd", "adam"], suite={"dtype": ["float32", "float64"]})
+    given = table(
+        problems=["parabola", "quadratic"], optimizers=["gd", "adam"], suite={"dtype": ["float32", "float64"]}
+    )
     found = [(c.info["problem"]["label"], c.info["optimizer"]["label"], c.dtype) for c in cells(given)]
-    assert found == [(p, o, d) for p in ("parabola", "quadratic") for o in ("gd", "adam") for d in ("float32", "float64")]
+    assert found == [
+        (p, o, d) for p in ("parabola", "quadratic") for o in ("gd", "adam") for d in ("float32", "float64")
+    ]
 
 
 def test_what_readers_are_told_is_plain_json():
@@ -104,8 +114,8 @@ def test_another_release_or_another_formula_is_another_cell(monkeypatch):
     assert cells()[0].key != same
 
 
-RULE = "import optax\nimport functools\n{extra}\ndef rule(learning_rate):\n    return optax.sgd({factor} * learning_rate)\n"
-PARTIAL = "import optax\nimport functools\nrule = functools.partial(optax.adam, b1={factor})\n"
+RULE = "import optax\ndef rule(learning_rate):\n    return optax.sgd({factor} * learning_rate)\n"
+PARTIAL = "import functools\nimport optax\nrule = functools.partial(optax.adam, b1={factor})\n"
 FINISHED = "import optax\nrule = optax.sgd({factor})\n"
 OBJECT = (
     "from gdbench.contracts import Hyperparameter\nfrom gdbench.optimizers.rules import gradient_rule\n"
@@ -116,6 +126,13 @@ CLOSURE = (
     "import optax\ndef make(factor):\n    def rule(learning_rate):\n        return optax.sgd(factor * learning_rate)\n"
     "    return rule\nrule = make({factor})\n"
 )
+HIDDEN = (
+    "import functools\nimport optax\ndef make(factor, learning_rate):\n    return optax.sgd(factor * learning_rate)\n"
+    "rule = functools.partial(make, {factor})\n"
+)
+USERS_OPTIMIZERS = {
+    "function": RULE, "partial": PARTIAL, "bound": HIDDEN, "finished": FINISHED, "object": OBJECT, "closure": CLOSURE,
+}  # fmt: skip
 
 
 def key_of_user_code(folder, source: str, what: str = "optimizers") -> str:
@@ -132,10 +149,10 @@ def key_of_user_code(folder, source: str, what: str = "optimizers") -> str:
         sys.modules.pop("identity_of_mine", None)
 
 
-@pytest.mark.parametrize("source", [RULE, PARTIAL, FINISHED, OBJECT, CLOSURE], ids=["function", "partial", "finished", "object", "closure"])
+@pytest.mark.parametrize("source", USERS_OPTIMIZERS.values(), ids=USERS_OPTIMIZERS)
 def test_another_text_of_a_users_optimizer_is_another_cell(tmp_path, monkeypatch, source):
     monkeypatch.syspath_prepend(tmp_path)
-    texts = [source.format(factor=factor, extra="") for factor in ("0.5", "0.25")]
+    texts = [source.format(factor=factor) for factor in ("0.5", "0.25")]
     first, second, again = (key_of_user_code(tmp_path, text) for text in (*texts, texts[0]))
     assert first == again, "the same text must be the same cell, or nothing is ever reused"
     assert first != second, "rows of the old rule would be taken for rows of the new one"
@@ -222,7 +239,9 @@ def cell_with_paths(settings_: int, starts: int, paths: int) -> plan.Cell:
     return cells(learning_rate=rates, starts={"kind": "sobol", "num": starts}, paths=paths)[0]
 
 
-@pytest.mark.parametrize("settings_, starts, paths", [(50, 40, 0), (50, 40, 1), (50, 40, 100), (3, 40, 100), (50, 1, 20)])
+@pytest.mark.parametrize(
+    "settings_, starts, paths", [(50, 40, 0), (50, 40, 1), (50, 40, 100), (3, 40, 100), (50, 1, 20)]
+)
 def test_the_sample_of_paths_is_even_and_no_larger_than_asked(settings_, starts, paths):
     cell = cell_with_paths(settings_, starts, paths)
     chosen = cell.paths_of(0, cell.grid.size)

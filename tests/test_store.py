@@ -164,7 +164,9 @@ def small_disk(tmp_path):
     place.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a tmpfs needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"this system cannot mount a tmpfs: {mounted.stderr.strip()}")
     yield place
@@ -240,7 +242,9 @@ def test_a_shard_that_cannot_be_read(tmp_path, damage):
     before = make_run(run, [cell]).table()
     shard = run / "descents" / store.shard_name("c0", 0, 4)
     content = shard.read_bytes()
-    shard.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"x" * 100, "tail": content[:-1]}[damage])
+    shard.write_bytes(
+        {"empty": b"", "cut": content[: len(content) // 2], "other": b"x" * 100, "tail": content[:-1]}[damage]
+    )
     with pytest.raises(StoreError) as caught:
         load(run).table()
     assert str(shard) in str(caught.value) and "run the suite again" in str(caught.value)

@@ -27,7 +27,13 @@ learning_rate = [0.1, 0.2]
 
 def table(**changes) -> dict:
     """A good suite of one experiment, with other keys where given; None leaves a key out."""
-    experiment = {"name": "first", "problems": ["parabola"], "optimizers": ["gd"], "steps": 10, "learning_rate": [0.1, 0.2]}
+    experiment = {
+        "name": "first",
+        "problems": ["parabola"],
+        "optimizers": ["gd"],
+        "steps": 10,
+        "learning_rate": [0.1, 0.2],
+    }
     header = {"name": "small", **changes.pop("suite", {})}
     merged = {k: v for k, v in (experiment | changes).items() if v is not None}
     return {"suite": header, "experiment": [merged]}
@@ -151,7 +157,9 @@ def test_all_faults_of_a_file_are_named_at_once():
 
 
 def test_faults_of_meaning_are_named_at_once_too():
-    given = table(problems=["rosenbrok", {"name": "quadratic", "dimm": 2}], optimizers=["adma", {"name": "adam", "c": 1}])
+    given = table(
+        problems=["rosenbrok", {"name": "quadratic", "dimm": 2}], optimizers=["adma", {"name": "adam", "c": 1}]
+    )
     given["experiment"].append(table(problems=["parabolla"])["experiment"][0])
     lines = faults(given)
     assert len(lines) == 6, lines
@@ -326,7 +334,9 @@ def test_quick_thins_the_grid_and_keeps_its_ends():
     assert set(rates[1]) <= set(rates[0]) and (rates[1][0], rates[1][-1]) == (rates[0][0], rates[0][-1])
     starts = {"kind": "grid", "num": [5, 6]}
     assert build_suite(table(problems=["quadratic"], starts=starts), quick=True).trials[0].starts.num == (3, 3)
-    few = build_suite(table(problems=["quadratic"], starts={"kind": "points", "points": [[i, i] for i in range(20)]}), quick=True)
+    few = build_suite(
+        table(problems=["quadratic"], starts={"kind": "points", "points": [[i, i] for i in range(20)]}), quick=True
+    )
     assert len(few.trials[0].starts.points) == 8
 
 

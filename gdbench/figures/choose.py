@@ -120,11 +120,14 @@ def final_value(table: DataFrame) -> tuple[np.ndarray, str]:
 
 
 def step_cost(cell: Mapping[str, Any]) -> float | None:
-    """Cost of one step: evaluations of f + gradients + 2 Hessian-vector products; None where steps differ."""
+    """Cost of one step: evaluations of f + gradients + 2 Hessian-vector products; None where steps differ.
+
+    An evaluation of a mini-batch counts as its share of the data.
+    """
     if cell["optimizer"]["cost"] is None:
         return None
     f, g, h = cell["optimizer"]["cost"]
-    return float(f + g + 2 * h)
+    return float(f + g + 2 * h) * cell["problem"]["batch_share"]
 
 
 def split(table: DataFrame) -> tuple[DataFrame, DataFrame]:

@@ -138,7 +138,7 @@ def _curve(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
     """Quantiles over descents of the best gap so far, by cost."""
     best = np.array([np.asarray(trace, dtype=float) for trace in table["trace_best"]])
     best = np.where(np.isnan(best), np.inf, best)
-    costs = _costs(table, cell) * cell["problem"]["batch_share"]
+    costs = _costs(table, cell)
     grid = costs[0]
     if not (costs == grid).all():
         positive = costs[costs > 0]

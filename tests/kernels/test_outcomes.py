@@ -1,0 +1,92 @@
+"""The definitions of the outcomes, frozen by labelled descents, and the record against a plain reference."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from labelled import GROUPS, Case, Group
+
+import gdbench as gd
+from gdbench.contracts import OUTCOMES
+
+DTYPES = ("float32", "float64")
+LABELLED = [(g, c, d) for g in GROUPS for d in DTYPES for c in g.cases if c.runs_in(d)]
+
+
+@functools.cache
+def _group(name: str, dtype: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of a group, all its starts with all its settings, and what is known of its problem."""
+    group = next(g for g in GROUPS if g.name == name)
+    cases = [case for case in group.cases if case.runs_in(dtype)]
+    starts = list(dict.fromkeys(case.start for case in cases))
+    axes = {key: list(dict.fromkeys(case.settings[key] for case in cases)) for key in cases[0].settings}
+    sweep = gd.sweep(
+        group.problem,
+        group.optimizer,
+        x0=[list(s) for s in starts],
+        steps=group.steps,
+        dtype=dtype,
+        **axes,
+        **group.known,
+    )
+    table = sweep.table
+    table["point"] = [starts[i] for i in table["start"]]
+    return table, sweep.results.cells[0]["problem"]
+
+
+def _row(group: Group, case: Case, dtype: str) -> pd.Series:
+    table, _ = _group(group.name, dtype)
+    mine = table["point"] == case.start
+    for name, value in case.settings.items():
+        if name in table:
+            mine &= table[name] == value
+    assert mine.sum() == 1
+    return table[mine].iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("group", "case", "dtype"), [pytest.param(*p, id=f"{p[0].name}: {p[1].name}-{p[2]}") for p in LABELLED]
+)
+def test_labelled_descent(group: Group, case: Case, dtype: str) -> None:
+    row = _row(group, case, dtype)
+    known = _group(group.name, dtype)[1]
+    expected = {name: fact(known) if callable(fact) else fact for name, fact in case.expected(dtype).items()}
+    wrong = {n: (row[n], want) for n, want in expected.items() if not _agrees(row[n], want, dtype)}
+    assert not wrong, f"(found, expected): {wrong}"
+    if row["outcome"] not in ("nonfinite", "diverged") and "steps" not in expected:
+        assert row["steps"] == group.steps
+
+
+def _agrees(found: Any, want: Any, dtype: str) -> bool:
+    if want is None:
+        return bool(pd.isna(found))
+    if isinstance(want, float):
+        return found == pytest.approx(want, rel=1e-4 if dtype == "float32" else 1e-9, abs=1e-7 if want == 0 else 0)
+    return found == want
+
+
+def test_table_is_large_enough_and_names_every_outcome() -> None:
+    cases = [c for g in GROUPS for c in g.cases]
+    counts = Counter(c.outcome for c in cases)
+    assert len(cases) >= 60
+    assert set(counts) == set(OUTCOMES)
+    assert min(counts.values()) >= 4
+
+
+def test_every_difference_between_the_precisions_has_a_reason() -> None:
+    assert [c.name for g in GROUPS for c in g.cases if c.only and not c.why] == []
+
+
+def test_thresholds_follow_the_definition() -> None:
+    for name, low, high in (("parabola", 5.5, 7.0), ("double well", 0.1, 0.4), ("line", 4.5, 5.5)):
+        assert low < _group(name, "float32")[1]["scale"] < high
+    for name, aim in (("f* = 1e6", 1e6), ("f* = -1000", 1e3), ("logarithm", 1.0), ("plateau", 0.0)):
+        for dtype, c in (("float32", 1e-5), ("float64", 1e-8)):
+            known = _group(name, dtype)[1]
+            assert known["scale"] == known["gradient_scale"] == 1.0
+            assert known["tolerance"] == pytest.approx(max(c, 64 * np.finfo(dtype).eps * aim))
