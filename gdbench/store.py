@@ -27,6 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -252,8 +253,8 @@ class Results:
         for cell in self.cells:
             if cells is None or cell["id"] in cells:
                 parts += [self._read(cell, wanted, item) for item in self._items(cell)]
-        schema = pa.schema([empty_schema(self.cells).field(name) for name in wanted])
-        whole = pa.concat_tables(parts) if parts else schema.empty_table()
+        whole = pa.concat_tables(parts) if parts else _as_read(empty_schema(self.cells), wanted).empty_table()
+        whole = whole.unify_dictionaries()
         frame = whole.to_pandas(split_blocks=True, self_destruct=True)
         return _categorical(frame)
 
@@ -275,13 +276,13 @@ class Results:
         for name in wanted:
             field = schema.field(name)
             if name in constants:
-                repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [constants[name]])
-                arrays.append(pa.chunked_array([repeated.cast(pa.string())]))
+                nought = pa.array(np.zeros(rows, np.int32))
+                arrays.append(pa.chunked_array([pa.DictionaryArray.from_arrays(nought, [constants[name]])]))
             elif name in table.column_names:
                 arrays.append(table[name] if table[name].type == field.type else table[name].cast(field.type))
             else:
                 arrays.append(pa.chunked_array([pa.nulls(rows, field.type)]))
-        return pa.table(arrays, schema=pa.schema([schema.field(name) for name in wanted]))
+        return pa.table(arrays, schema=_as_read(schema, wanted))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Descents per outcome for every cell, read one shard at a time."""
@@ -353,13 +354,17 @@ def _constants(cell: dict[str, Any]) -> dict[str, str]:
     )
 
 
+def _as_read(schema: pa.Schema, wanted: Sequence[str]) -> pa.Schema:
+    """The schema of these columns in a table: labels are dictionary-encoded, which is quick and small."""
+    label = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([(n, label if n in CONSTANT_COLUMNS else schema.field(n).type) for n in wanted])
+
+
 def _categorical(frame: pd.DataFrame) -> pd.DataFrame:
-    """Labels as categories, in the order of the catalogue or of their first row."""
+    """Outcomes and their like with all their categories, in the catalogue's order (labels are categories already)."""
     for name in frame.columns:
         if name in CATEGORIES:
             frame[name] = pd.Categorical(frame[name], categories=list(CATEGORIES[name]))
-        elif name in CONSTANT_COLUMNS:
-            frame[name] = pd.Categorical(frame[name], categories=list(dict.fromkeys(frame[name])))
     return frame
 
 

@@ -161,7 +161,7 @@ def test_a_users_rule_of_rates():
 
 
 def test_a_tree_as_start():
-    frame = gd.sweep(tilted, "gd", x0={"a": [0.0, 0.0], "b": 0.0}, learning_rate=[0.25], steps=60, minimum=1.0).table
+    frame = gd.sweep(tilted, "gd", x0={"a": np.zeros(2), "b": 0.0}, learning_rate=[0.25], steps=60, minimum=1.0).table
     assert frame["f_start"][0] == pytest.approx(15) and frame["f_final"][0] == pytest.approx(1)
     assert frame["outcome"][0] == "converged"
     # Leaves stand in the order of their names: a, a, b.
@@ -249,7 +249,7 @@ def test_a_sweep_that_cannot_be(options, told):
         (square, [], "x0|coordinate|point"),
         (square, "here", "x0|number"),
         (square, [[1.0, 2.0], [3.0]], "x0|coordinates"),
-        (lambda x: x["a"].sum(), {"a": [1.0, np.nan]}, "finite number"),
+        (lambda x: x["a"].sum(), {"a": np.array([1.0, np.nan])}, "finite number"),
     ],
 )
 def test_a_function_that_cannot_be_swept(function, x0, told):

@@ -147,6 +147,8 @@ def save(picture: Picture, folder: Path, stem: str) -> dict[str, Path]:
     paths = {kind: folder / f"{stem}.{kind}" for kind in ("png", "svg", "csv")}
     with rc_context(RC):  # pyright: ignore[reportArgumentType]
         picture.savefig(paths["png"], dpi=160, metadata={"Description": picture.alt})
+        # The layout stands; working it out again would take as long as the drawing.
+        picture.set_layout_engine("none")
         # Without the date the same run gives the same bytes.
         picture.savefig(paths["svg"], dpi=160, metadata={"Date": None, "Title": picture.alt})
     numbers(picture).to_csv(paths["csv"], index=False, float_format="%.8g")

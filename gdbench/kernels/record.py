@@ -70,12 +70,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout:
-    """Lengths in steps: of a chunk, between judged points, of W; and of the windows of ``rate`` in judged points."""
+    """Lengths in steps: of a chunk, between judged points, of W; and of the windows of ``rate`` in judged points.
+
+    ``by_gradient``: without a known minimum, ``rate`` follows the squared gradient norm, which falls like the gap does
+    on a quadratic.
+    """
 
     chunk: int
     stride: int
     window: int
     rate_window: int
+    by_gradient: bool = False
 
 
 class Thresholds(NamedTuple):
@@ -300,6 +305,7 @@ def _absorb(
     gap = points.value - lane.floor
     info = jnp.finfo(gap.dtype)
     floor = jnp.maximum(4 * float(info.eps) * lane.minimum, float(info.tiny))
+    watched = points.gradient_norm**2 if layout.by_gradient else gap
     values = jnp.where(alive, points.value, jnp.inf)
     before = t.best
     restless = alive & ~(points.gradient_norm <= AT_REST * lane.gradient_scale)
@@ -313,10 +319,10 @@ def _absorb(
     if moves is not None:
         t = _absorb_moves(t, *moves)
         if layout.chunk == span:
-            t = _absorb_windows(t, k0 // layout.stride, gap, floor, layout)
+            t = _absorb_windows(t, k0 // layout.stride, watched, floor, layout)
     ends_until = 2 * layout.rate_window * layout.stride
     if moves is not None or shape.steps < ends_until:
-        t = when(k0 < ends_until, lambda t: _absorb_ends(t, k, gap, floor), t)
+        t = when(k0 < ends_until, lambda t: _absorb_ends(t, k, watched, floor), t)
     if not (shape.trace_steps or shape.targets):
         return t
 
@@ -406,6 +412,6 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
         "flag": flag.astype(jnp.int8),
         "steps": jnp.where(stopped, stop_step(t.stop), steps).astype(jnp.int32),
         "settle_step": settle.astype(jnp.int32),
-        "rate": _rate(t, layout) if goal == "minimum" else jnp.full_like(t.best, jnp.nan),
+        "rate": _rate(t, layout) if goal == "minimum" or layout.by_gradient else jnp.full_like(t.best, jnp.nan),
         "overshoots": t.overshoots,
     }

@@ -70,14 +70,15 @@ def fixed_cost(cost: Cost) -> bool:
     return all(isinstance(n, int) for n in cost)
 
 
-def layout_of(problem: Problem, steps: int) -> Layout:
+def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layout:
     """Lengths of chunk and windows; a stochastic problem is judged once a chunk."""
     window = record.window_length(steps)
+    by_gradient = problem.goal == "rest" and uses_gradient
     if problem.stochastic:
         stride = max(1, min(problem.judge_every, steps // 4))
-        return Layout(stride, stride, window, max(1, steps // stride // 32))
+        return Layout(stride, stride, window, max(1, steps // stride // 32), by_gradient)
     chunk = record.chunk_length(steps)
-    return Layout(chunk, 1, window, record.rate_window(steps, chunk))
+    return Layout(chunk, 1, window, record.rate_window(steps, chunk), by_gradient)
 
 
 Carry = tuple[State, Tracker, Any]
@@ -88,7 +89,7 @@ class Descent:
 
     def __init__(self, problem: Problem, optimizer: Optimizer, static: Mapping[str, Any], shape: Shape) -> None:
         self.problem, self.optimizer, self.static, self.shape = problem, optimizer, dict(static), shape
-        self.layout = layout_of(problem, shape.steps)
+        self.layout = layout_of(problem, shape.steps, optimizer.uses_gradient)
         self.unravel = unravel_of(problem)
 
     def _oracle(self, data: Any, parameters: Any) -> Oracle:

@@ -157,17 +157,7 @@ def _at(x: list[np.ndarray], k: int) -> np.ndarray:
     return x[k] if k < len(x) else x[0]
 
 
-def margin(h: History, steps: int, dtype: str, known: Mapping[str, Any]) -> float:
-    """How far, relatively, the nearest decision was from turning out otherwise; 0 where numbers leave the range."""
+def resolved(h: History, dtype: str) -> bool:
+    """Whether no product of two updates and no gap underflows, where hardware may or may not flush to zero."""
     updates = [float(np.abs(b - a).max()) for a, b in zip(h.x, h.x[1:], strict=False)]
-    # A product of two updates must not underflow, nor a gap.
-    if min(updates, default=1.0) < 100 * math.sqrt(float(np.finfo(dtype).tiny)):
-        return 0.0
-    numbers = np.array(h.f, float)
-    edges = np.concatenate([numbers / limit for limit in (known["tolerance"], 1e6 * max(known["scale"], numbers[0]))])
-    nearest = float(np.abs(np.log(edges[edges > 0])).min())
-    if h.stopped:
-        return nearest
-    window = window_length(steps)
-    late, early = numbers[steps - window + 1 :], numbers[max(0, steps - 2 * window + 1) : steps - window + 1]
-    return min(nearest, abs(float(late.mean() / early.mean()) - 0.99))
+    return min(updates, default=1.0) > 100 * math.sqrt(float(np.finfo(dtype).tiny))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from reference import PARABOLA, QUADRATIC, ROSENBROCK, Function, margin, record, simulate
+from reference import PARABOLA, QUADRATIC, ROSENBROCK, Function, record, resolved, simulate
 
 import gdbench as gd
 
@@ -61,13 +61,22 @@ def test_record_equals_the_reference(setting: Setting) -> None:
     compared = 0
     for _, row in table.iterrows():
         settings = {"learning_rate": row["learning_rate"], "momentum": row.get("momentum", 0.0)}
-        start = [row[f"start_{i}"] for i in range(cell["problem"]["dim"])]
-        history = simulate(setting.function, start, settings, setting.steps, setting.dtype, cell["problem"])
-        if margin(history, setting.steps, setting.dtype, cell["problem"]) < 1e-3:
-            continue
+        start = np.array([row[f"start_{i}"] for i in range(cell["problem"]["dim"])], float)
+        want, beside = (_reference(setting, start * scale, settings, cell) for scale in (1, 1 + NUDGE[setting.dtype]))
+        if want is None or beside is None or _differences(want, beside, setting.dtype, 0.2):
+            continue  # chaotic, or on the edge of a decision: there rounding may decide
         compared += 1
-        _compare(row, record(history, setting.steps, setting.dtype, cell["problem"], cell), setting.dtype)
+        found = {name: None if name == "settle_step" and pd.isna(row[name]) else row[name] for name in want}
+        assert _differences(found, want, setting.dtype) == {}
     assert compared >= len(table) / 2
+
+
+NUDGE = {"float32": 1e-6, "float64": 1e-12}
+
+
+def _reference(setting: Setting, start: np.ndarray, settings: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any] | None:
+    history = simulate(setting.function, start.tolist(), settings, setting.steps, setting.dtype, cell["problem"])
+    return record(history, setting.steps, setting.dtype, cell["problem"], cell) if resolved(history, setting.dtype) else None
 
 
 def _sweep(setting: Setting) -> gd.Sweep:
@@ -86,15 +95,28 @@ def _sweep(setting: Setting) -> gd.Sweep:
     )  # fmt: skip
 
 
-def _compare(row: pd.Series, want: dict[str, Any], dtype: str) -> None:
-    for name in WHOLE:
-        found = None if pd.isna(row[name]) else row[name]
-        assert found == want[name], name
-    assert list(row["hits"]) == want["hits"]
-    # Rounding differs in order and fused products; both grow along a descent, and more so along one that diverges.
-    tolerance = {"float32": 2e-3, "float64": 1e-6}[dtype]
+def _differences(found: dict[str, Any], want: dict[str, Any], dtype: str, share: float = 1.0) -> dict[str, Any]:
+    """The columns that disagree: whole numbers exactly, real ones to what rounding leaves of them (times ``share``)."""
+    wrong = {n: (found[n], want[n]) for n in WHOLE if found[n] != want[n]}
+    if list(found["hits"]) != want["hits"]:
+        wrong["hits"] = (found["hits"], want["hits"])
+    # Rounding differs in order and in fused products; both grow along a descent.
+    tolerance = share * {"float32": 2e-3, "float64": 1e-7}[dtype]
     for name in REAL:
-        np.testing.assert_allclose(row[name], want[name], rtol=tolerance, atol=1e-30, err_msg=name)
+        a, b = np.atleast_1d(np.array(found[name], float)), np.atleast_1d(np.array(want[name], float))
+        allowed = tolerance * (_envelope(b, 2 if name == "path" else 1) + (1e-3 if name == "rate" else 0))
+        allowed += float(np.finfo(dtype).tiny)  # below it, hardware may flush to zero
+        if not np.array_equal(np.isnan(a), np.isnan(b)) or (np.abs(a - b) > allowed).any():
+            wrong[name] = (a, b)
+    return wrong
+
+
+def _envelope(series: np.ndarray, coordinates: int) -> np.ndarray:
+    """The size of an oscillating series where it passes zero: the smaller of the largest before and the largest after."""
+    size = np.nan_to_num(np.abs(series))
+    columns = size.reshape(-1, coordinates) if len(size) % coordinates == 0 else size[:, None]
+    before, after = np.maximum.accumulate(columns), np.maximum.accumulate(columns[::-1])[::-1]
+    return np.minimum(before, after).ravel()
 
 
 @pytest.mark.parametrize(("steps", "rate"), [(97, 0.3), (100, 0.9), (500, 0.05), (64, 1.1)])
