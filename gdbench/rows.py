@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from gdbench.contracts import FLAGS, OUTCOMES, RESTS
@@ -104,6 +105,33 @@ def _lists(values: np.ndarray, kind: pa.DataType, missing: np.ndarray | None = N
     offsets = np.concatenate([[0], np.cumsum(np.where(missing, 0, width))]).astype(np.int32)
     flat = pa.array(values[~missing].ravel(), kind)
     return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=pa.array(missing))
+
+
+def found_basins(frame: pd.DataFrame, info: dict[str, Any]) -> np.ndarray | None:
+    """Basins of a problem without known minimizers: clusters of the end points that rest at a minimum, numbered by f.
+
+    End points within a thousandth of the widest extent of all of them are one minimum. None where the minimizers are
+    known, or the end points are not stored.
+    """
+    ends = [name for name in ("end_0", "end_1", "end_2") if name in frame]
+    if info["problem"]["minimizers"] is not None or len(ends) != info["problem"]["dim"]:
+        return None
+    basins = np.full(len(frame), -1, np.int32)
+    rows = np.flatnonzero((frame["rest"] == "minimum") & frame["outcome"].isin(["converged", "trapped"]))
+    points = np.stack([np.asarray(frame[name], float)[rows] for name in ends], axis=1)
+    reach = 1e-3 * max(float(np.ptp(points, axis=0).max()), 1e-12) if len(rows) else 0.0
+    centres: list[np.ndarray] = []
+    for i in np.argsort(np.asarray(frame["f_final"], float)[rows], kind="stable"):
+        near = [n for n, centre in enumerate(centres) if np.abs(points[i] - centre).max() <= reach]
+        if not near and len(centres) < MOST_BASINS:
+            centres.append(points[i])
+            near = [len(centres) - 1]
+        basins[rows[i]] = near[0] if near else -1
+    return basins
+
+
+MOST_BASINS = 1000
+"""Clusters beyond these are not numbered."""
 
 
 def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 import gdbench
 from gdbench import store
-from gdbench.contracts import RESTS, TRAPPED
+from gdbench.contracts import CONVERGED, RESTS, TRAPPED
 from gdbench.errors import CellError, GdbenchError
 from gdbench.kernels import execute, rest, surface
 from gdbench.plan import CLASSIFIED_DIMENSION, Cell, make_plan, noise_word, thresholds
@@ -165,10 +165,13 @@ class CellRun:
     def _rests(
         self, instance: int, lanes: execute.Lane, records: dict[str, np.ndarray], limits: execute.Thresholds
     ) -> np.ndarray:
-        """What the trapped rows rest at; 'stalled' where no move was proposed although the gradient is not at rest."""
+        """What the rows at rest rest at; 'stalled' where no move was proposed although the gradient is not at rest."""
         problem = self.cell.choice.instances[instance]
         kinds = np.zeros(len(records["outcome"]), np.int8)
         trapped = records["outcome"] == TRAPPED
+        if problem.goal == "rest":
+            # Nothing is known here but that they rest: the Hessian says whether it is a minimum.
+            trapped |= records["outcome"] == CONVERGED
         if not trapped.any():
             return kinds
         moving = ~(records["grad_norm_final"] <= 1e-6 * np.asarray(lanes.thresholds.gradient_scale))

@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gdbench.errors import StoreError, did_you_mean
-from gdbench.rows import CATEGORIES, CONSTANT_COLUMNS, SCHEMA_VERSION, empty_schema
+from gdbench.rows import CATEGORIES, CONSTANT_COLUMNS, SCHEMA_VERSION, empty_schema, found_basins
 
 RESULTS = Path("results")
 
@@ -88,7 +88,7 @@ class RunFolder:
         try:
             for folder in ("descents", "surfaces"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115: held as long as the folder is open
+            self._lock = open(self.path / ".lock", "w")  # held open as long as the folder is
         except OSError as error:
             raise StoreError(_explain(self.path, error)) from error
         try:
@@ -255,8 +255,24 @@ class Results:
                 parts += [self._read(cell, wanted, item) for item in self._items(cell)]
         whole = pa.concat_tables(parts) if parts else _as_read(empty_schema(self.cells), wanted).empty_table()
         whole = whole.unify_dictionaries()
-        frame = whole.to_pandas(split_blocks=True, self_destruct=True)
-        return _categorical(frame)
+        frame = _categorical(whole.to_pandas())
+        if "basin" in wanted:
+            self._find_basins(frame, cells)
+        return frame
+
+    def _find_basins(self, frame: pd.DataFrame, cells: Sequence[str] | None) -> None:
+        """Number the basins of cells whose minimizers are not known, in place."""
+        first = 0
+        for cell in self.cells:
+            if cells is not None and cell["id"] not in cells:
+                continue
+            last = first + sum(rows_of(item) for item in self._items(cell))
+            if cell["problem"]["minimizers"] is None and 1 <= cell["problem"]["dim"] <= 3:
+                ends = [f"end_{i}" for i in range(cell["problem"]["dim"])]
+                found = found_basins(self.table(["rest", "outcome", "f_final", *ends], [cell["id"]]), cell)
+                if found is not None:
+                    frame.iloc[first:last, frame.columns.get_loc("basin")] = found
+            first = last
 
     def _read(self, cell: dict[str, Any], wanted: list[str], item: pa.Table | Path) -> pa.Table:
         schema = empty_schema(self.cells)
@@ -342,6 +358,11 @@ class Results:
             }
             for c in self.cells if last.get(c["id"], {}).get("event") == "failed"
         ]  # fmt: skip
+
+
+def rows_of(item: Any) -> int:
+    """Rows of a table in memory or of a shard."""
+    return pq.read_metadata(item).num_rows if isinstance(item, Path) else len(item)
 
 
 def _constants(cell: dict[str, Any]) -> dict[str, str]:
@@ -430,7 +451,7 @@ def environment(devices: Iterable[Any], suite_seed: int) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "machine": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "commit": commit,
         "dirty": dirty,
         "seed": suite_seed,

@@ -80,9 +80,8 @@ def process(place: Path, *arguments: str, code: str | None = None, **environment
     head = [sys.executable, "-W", "error::DeprecationWarning:gdbench"]
     command = [*head, "-c", code, *arguments] if code else [*head, "-m", "gdbench.cli", *arguments]
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        command, cwd=place, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": paths, **environment}
-    )  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": paths, **environment}
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, env=env)
     return Said(done.returncode, done.stdout, done.stderr)
 
 
@@ -397,8 +396,10 @@ def test_another_writer_is_one_line(cli):
 # In processes of their own
 
 
-LIGHT = [["--help"], ["run", "--help"], ["--version"], ["list", "problems"], ["list", "optimizers"], ["list", "figures"],
-         ["list", "measures"], ["show", "adam"], ["show", "rosenbrock"], ["validate", "small"], ["schema"]]  # fmt: skip
+LIGHT = [
+    ["--help"], ["run", "--help"], ["--version"], ["list", "problems"], ["list", "optimizers"], ["list", "figures"],
+    ["list", "measures"], ["show", "adam"], ["show", "rosenbrock"], ["validate", "small"], ["schema"],
+]  # fmt: skip
 WATCH = """
 import sys
 from gdbench import cli

@@ -41,9 +41,16 @@ RATE = "learning_rate"
 PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
 
 
+FEWEST_RATES = 3
+"""Two rates make a line whatever lies between them."""
+
+
 def cases(results: Results) -> list[dict[str, Any]]:
-    """One a problem whose cells have learning rates, and one a value of its parameter."""
-    with_rates = [cell for cell in ran(results) if RATE in axes_of(cell, "hyperparameter")]
+    """One a problem whose cells have at least three learning rates, and one a value of its parameter."""
+    none: dict[str, Any] = {"values": []}
+    with_rates = [
+        cell for cell in ran(results) if len(axes_of(cell, "hyperparameter").get(RATE, none)["values"]) >= FEWEST_RATES
+    ]
     found = []
     for where_ in places(with_rates):
         cell = cells_of(results, *where_)[0]

@@ -43,11 +43,22 @@ THEORY_STYLES: tuple[dict[str, Any], ...] = (
 )
 
 
+FEWEST_VALUES = 3
+"""Values along the horizontal axis that make a map."""
+
+
 def cases(results: Results) -> list[dict[str, Any]]:
-    """Learning rate against each other axis of a cell; without learning rates, its first hyperparameter."""
+    """Learning rate against each other axis of a cell; without learning rates, its first hyperparameter.
+
+    An axis of two values makes no map, and where a parameter of the problem varies, the map over it says more than one
+    over starts for each of its values.
+    """
     found = []
     for cell in ran(results):
+        parameters = axes_of(cell, "parameter")
         for x, y in _axis_pairs(cell):
+            if len(axes_of(cell)[x]["values"]) < FEWEST_VALUES or (y == "start" and parameters):
+                continue
             fixed = parameter_values(cell, skip=(x, y))
             found += [{"cell": cell["id"], "x": x, "y": y} | ({"at": at} if at else {}) for at in fixed]
     return found

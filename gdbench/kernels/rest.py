@@ -12,7 +12,7 @@ import numpy as np
 from gdbench.contracts import RESTS, Problem
 from gdbench.kernels.scan import unravel_of
 
-_BATCH = 64
+_BATCH = 512
 _FLAT = 1e-6
 """An eigenvalue below this share of the largest one, or of G per width, is zero."""
 
@@ -30,7 +30,7 @@ def _eigenvalues(problem: Problem) -> Any:
 def classify(problem: Problem, points: np.ndarray, parameters: dict[str, np.ndarray], curvature: float) -> np.ndarray:
     """Index into RESTS for each point [n, dim]: minimum, saddle, maximum, or plateau where curvature vanishes.
 
-    Computed in float64 in batches of 64. ``curvature`` is the problem's gradient scale over its box width: what an
+    Computed in float64, in batches of 512. ``curvature`` is the problem's gradient scale over its box width: what an
     eigenvalue is compared with.
     """
     found = np.zeros(len(points), np.int8)

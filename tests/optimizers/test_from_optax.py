@@ -31,8 +31,7 @@ def test_every_optimizer_of_optax_is_there_or_said_to_need_more() -> None:
     public = {n for n in dir(optax) if getattr(alias, n, None) is getattr(optax, n) and callable(getattr(optax, n))}
     rated = {n for n in public if {"learning_rate", "max_learning_rate"} & set(_parameters(n))}
     assert len(rated) > 30
-    assert set(NAMES) | set(from_optax.NEEDS_MORE) == rated
-    assert not set(NAMES) & set(from_optax.NEEDS_MORE)
+    assert rated - set(from_optax.NEEDS_MORE) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,9 +87,9 @@ def test_a_function_of_ones_own_has_its_numbers_as_axes() -> None:
     found = from_optax.from_callable(clipped).hyperparameters
     assert list(found) == ["learning_rate", "clip", "nesterov", "power"]
     assert {n for n, spec in found.items() if spec.static} == {"nesterov", "power"}
-    table = gd.sweep("parabola", clipped, learning_rate=0.1, clip=[0.5, 1.0], x0=[2.0], steps=10, dtype="float64", power=2).table
+    table = gd.sweep("parabola", clipped, learning_rate=0.1, clip=[0.5, 1.0], x0=[3.0], steps=10, dtype="float64", power=2).table
     # The slope 2x is clipped all the way: x falls by 2 0.1 clip a step.
-    np.testing.assert_allclose(table["end_0"], [2 - 10 * 0.1, 2 - 10 * 0.2])
+    np.testing.assert_allclose(table["end_0"], [3 - 10 * 0.1, 3 - 10 * 0.2])
 
 
 def test_a_number_without_a_default_must_be_given() -> None:
@@ -103,7 +102,7 @@ def test_a_number_without_a_default_must_be_given() -> None:
 
 def test_a_finished_transformation_runs_and_takes_no_rate() -> None:
     row = gd.sweep("parabola", optax.sgd(0.1), x0=[2.0], steps=10, dtype="float64").table.iloc[0]
-    assert row["end_0"] == pytest.approx(2 * 0.8**10, rel=1e-6)  # optax keeps a fixed rate in float32 or better
+    assert row["end_0"] == pytest.approx(2 * 0.8**10, rel=1e-12)
     with pytest.raises(SuiteError, match="learning_rate"):
         gd.sweep("parabola", optax.sgd(0.1), learning_rate=0.1)
 
