@@ -51,6 +51,7 @@ def run_checks() -> list[dict[str, Any]]:
         for dim in DIMENSIONS:
             rows += boundaries(method, forms[form], dim)
     rows += list(local_boundaries())
+    rows += [across_blocks(name, dim) for name, dim in (("quadratic", 10), ("rosenbrock", 2), ("rastrigin", 10))]
     rows += [against_optax(own, name, settings) for own, name, settings in PAIRS]
     return rows
 
@@ -147,6 +148,23 @@ def local_boundaries(steps: int = 4000) -> Iterator[dict[str, Any]]:
         last = float(table.loc[~leaves, "learning_rate"].max())
         off = max(abs(np.log10(first / exact)), abs(np.log10(last / exact))) / step
         yield _row("local boundary", f"gd on {name}: {why}", f"{first:.5g}", f"{exact:.5g}", float(off), 1.0)
+
+
+def across_blocks(name: str, dim: int, blocks: tuple[int, ...] = (64, 256, 1024)) -> dict[str, Any]:
+    """Share of outcomes that change between block sizes, in float32: rounding may differ, conclusions may not."""
+    tables = [
+        sweep(
+            problem(name, dim=dim), "adam", learning_rate=log_axis(1e-3, 1e1, 64), starts=starts("sobol", 64), steps=500,
+            block=block,
+        ).table
+        for block in blocks
+    ]  # fmt: skip
+    changed = np.zeros(len(tables[0]), bool)
+    for table in tables[1:]:
+        changed |= (table["outcome"] != tables[0]["outcome"]).to_numpy()
+    setting = f"adam on {name}, dim {dim}, float32, blocks of {', '.join(map(str, blocks))}"
+    measured = f"{changed.sum()} of {len(changed)} outcomes changed"
+    return _row("block size", setting, measured, "0", float(changed.mean()), 0.02)
 
 
 PAIRS: list[tuple[str, str, dict[str, Any]]] = [

@@ -136,6 +136,7 @@ def sweep(
     outcomes: Mapping[str, float] | None = None,
     devices: int | None = None,
     tile: int | None = None,
+    block: int | None = None,
     **axes: Any,
 ) -> Sweep:
     """Run one optimizer on one problem over a whole grid, as one compiled program.
@@ -156,6 +157,7 @@ def sweep(
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
+        block: lanes of a block, a power of two of at least 64, in place of the rule; rounding may differ.
         **axes: hyperparameters and traced parameters, each a number, a list or ``gd.log_axis(…)``.
 
     Returns:
@@ -189,10 +191,12 @@ def sweep(
     faults = trial.starts.faults(problem)
     if faults:
         raise SuiteError(faults)
+    if block is not None and (block < 64 or block & (block - 1)):
+        raise SuiteError([f"block must be a power of two of at least 64, got {block!r}"])
     from gdbench import runner
 
     suite = Suite(header, (trial,), describe_suite(header, (trial,)))
-    return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile)))
+    return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block)))
 
 
 def _form(**settings: Any) -> OutcomeSettings:

@@ -126,8 +126,8 @@ def shape_of(trial: Trial, problem: Problem) -> Shape:
     )
 
 
-def make_plan(suite: Suite, platform: str | None = None) -> list[Cell]:
-    """The cells of a suite, in the order of the table.
+def make_plan(suite: Suite, platform: str | None = None, block: int | None = None) -> list[Cell]:
+    """The cells of a suite, in the order of the table; ``block`` replaces the rule for the lanes of a block.
 
     Raises:
         SuiteError: naming every cell that cannot be planned.
@@ -139,7 +139,7 @@ def make_plan(suite: Suite, platform: str | None = None) -> list[Cell]:
             for optimizer in trial.optimizers:
                 for dtype in suite.dtypes:
                     try:
-                        cells.append(make_cell(trial, problem, optimizer, dtype, suite.header.seed, on))
+                        cells.append(make_cell(trial, problem, optimizer, dtype, suite.header.seed, on, block))
                     except SuiteError as error:
                         faults += [f"{trial.name}: {fault}" for fault in error.problems]
     if faults:
@@ -153,7 +153,13 @@ def make_plan(suite: Suite, platform: str | None = None) -> list[Cell]:
 
 
 def make_cell(
-    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, seed: int, platform: str
+    trial: Trial,
+    choice: ProblemChoice,
+    optimizer: OptimizerChoice,
+    dtype: str,
+    seed: int,
+    platform: str,
+    block: int | None = None,
 ) -> Cell:
     """One cell: grid, static shape, block, identity."""
     problem = choice.problem
@@ -162,7 +168,7 @@ def make_cell(
     names = {axis.name for axis in grid.axes}
     descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
     targets = trial.targets.values if trial.targets else ()
-    block = execute.block_lanes(descent, dtype, platform)
+    block = block or execute.block_lanes(descent, dtype, platform)
     fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
     info = describe_cell(trial, choice, optimizer, dtype, grid, descent, block)
     identity = {

@@ -218,12 +218,17 @@ def compiled_ahead(runs: Sequence[CellRun], progress: Progress) -> Iterator[tupl
 
 @dataclass
 class Options:
-    """How a run is executed; none of it changes a row."""
+    """How a run is executed; none of it changes a row, but for ``block``, where rounding may differ.
+
+    ``devices`` limits the local devices, ``tile`` sets the blocks a dispatch, ``timeout`` the seconds a cell may take,
+    ``block`` the lanes of a block in place of the rule (a power of two of at least 64).
+    """
 
     devices: int | None = None
     tile: int | None = None
     timeout: float = float("inf")
     progress: Progress = field(default_factory=Silent)
+    block: int | None = None
 
 
 def run_in_memory(suite: Suite, options: Options) -> Results:
@@ -300,7 +305,7 @@ def start_jax(devices: int | None = None) -> None:
 def _plan(suite: Suite, options: Options) -> tuple[list[Any], list[Cell]]:
     start_jax(options.devices)
     devices = execute.local_devices(options.devices)
-    return devices, make_plan(suite, devices[0].platform)
+    return devices, make_plan(suite, devices[0].platform, options.block)
 
 
 def _missing(

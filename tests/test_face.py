@@ -135,9 +135,9 @@ def test_a_function_and_an_optax_constructor():
 
 
 def test_a_lambda_and_a_list_of_starts():
-    frame = gd.sweep(lambda x: (x**2).sum(), "gd", x0=[[1.0, 0.0], [0.0, 3.0]], learning_rate=0.1, steps=5).table
+    frame = gd.sweep(lambda x: (x**2).sum(), "gd", x0=[[1.0, 0.0], [0.0, 3.0]], learning_rate=0.1, steps=100).table
     assert list(frame["f_start"]) == [1, 9] and frame["problem"][0] == "function"
-    assert np.allclose(frame["f_final"], np.array([1, 9]) * 0.8**10, rtol=1e-5)
+    assert np.allclose(frame["f_final"], np.array([1, 9]) * 0.8**200, rtol=1e-4)
 
 
 def test_a_finished_transformation():
@@ -168,6 +168,7 @@ def test_a_tree_as_start():
     assert np.allclose(frame[["end_0", "end_1", "end_2"]].to_numpy()[0], [1, 2, 3])
 
 
+@pytest.mark.slow
 def test_a_tree_with_an_optax_rule_and_double_precision():
     import optax
 
@@ -176,6 +177,7 @@ def test_a_tree_with_an_optax_rule_and_double_precision():
     assert frame["f_final"].dtype == np.float64 and frame["f_final"][0] == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_known_facts_as_keywords():
     without = gd.sweep(square, "gd", x0=[1.0, 2.0], learning_rate=0.4, steps=100).table
     assert without["flag"][0] == "unverified" and without["gap_final"].isna().all()
@@ -282,8 +284,8 @@ def test_what_is_no_problem():
 SUITE = {
     "suite": {"name": "small"},
     "experiment": [
-        {"name": "first", "problems": ["quadratic"], "optimizers": ["gd"], "steps": 40, "learning_rate": [0.05, 0.1, 1.0],
-         "starts": {"kind": "sobol", "num": 3}},
+        {"name": "first", "problems": ["quadratic"], "optimizers": ["gd"], "steps": 40,
+         "learning_rate": [0.05, 0.1, 1.0], "starts": {"kind": "sobol", "num": 3}},
     ],
 }  # fmt: skip
 
@@ -291,8 +293,8 @@ SUITE = {
 def test_run_load_table(tmp_path):
     file = tmp_path / "small.toml"
     file.write_text(
-        '[suite]\nname = "small"\n[[experiment]]\nname = "first"\nproblems = ["quadratic"]\noptimizers = ["gd"]\nsteps = 40\n'
-        'learning_rate = [0.05, 0.1, 1.0]\nstarts = { kind = "sobol", num = 3 }\n'
+        '[suite]\nname = "small"\n[[experiment]]\nname = "first"\nproblems = ["quadratic"]\noptimizers = ["gd"]\n'
+        'steps = 40\nlearning_rate = [0.05, 0.1, 1.0]\nstarts = { kind = "sobol", num = 3 }\n'
     )
     made = gd.run(file, results=tmp_path / "results")
     assert made.path is not None and made.path.parent == tmp_path / "results" / "small"
@@ -358,7 +360,8 @@ def test_every_public_name_is_there_and_documented():
 def test_importing_and_describing_imports_no_jax():
     code = (
         "import sys, gdbench as gd\n"
-        "f = gd.problem('rosenbrock', dim=3)\ngd.log_axis(1e-3, 1, 5); gd.starts('sobol', 4); gd.Problem; gd.Optimizer; gd.run\n"
+        "f = gd.problem('rosenbrock', dim=3)\ngd.log_axis(1e-3, 1, 5); gd.starts('sobol', 4)\n"
+        "gd.Problem; gd.Optimizer; gd.run; gd.sweep; gd.load\n"
         "from gdbench.suite import read_suite, size_of\nimport gdbench.report, gdbench.store\n"
         f"size_of(read_suite({str(ROOT / 'suites' / 'quickstart.toml')!r}))\n"
         "print(sorted({n.split('.')[0] for n in sys.modules} & {'jax', 'jaxlib', 'optax'}))"

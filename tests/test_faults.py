@@ -80,15 +80,17 @@ def frame_bytes(frame: pd.DataFrame) -> list[bytes]:
     return columns
 
 
+def files_of(run: gd.Run) -> dict[str, bytes]:
+    assert run.path is not None
+    return {path.name: path.read_bytes() for path in (run.path / "descents").iterdir()}
+
+
 def same_to_the_last_byte(a: gd.Run, b: gd.Run) -> None:
     one, two = a.table(), b.table()
     assert list(one.dtypes) == list(two.dtypes)
     for name, x, y in zip(one.columns, frame_bytes(one), frame_bytes(two), strict=True):
         assert x == y, name
-    assert a.path is not None and b.path is not None
-    files = [{p.name: p.read_bytes() for p in (r.path / "descents").iterdir()} for r in (a, b)]  # pyright: ignore[reportOptionalOperand]
-    assert files[0].keys() == files[1].keys()
-    assert all(files[0][name] == files[1][name] for name in files[0])
+    assert files_of(a) == files_of(b)
 
 
 # In this process
@@ -192,9 +194,12 @@ def place(tmp_path):
     return tmp_path
 
 
+COMMAND = ["run", "many.toml", "--no-report", "--tile", "1", "--results"]
+
+
 def begin(place: Path, results: str, **environment: str) -> subprocess.Popen[str]:
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "gdbench_small_shards.py", "run", "many.toml", "--no-report", "--tile", "1", "--results", results]
+    command = [sys.executable, "gdbench_small_shards.py", *COMMAND, results]
     env = {**os.environ, "PYTHONPATH": paths, **environment}
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
@@ -260,7 +265,7 @@ def test_an_interrupted_process_names_the_command_that_goes_on(place):
     assert child.returncode == 130
     assert 3 <= kept(place / "stopped") < FILES
     assert "Traceback" not in said
-    assert said.strip().splitlines()[-1].endswith("go on with: gdbench run many.toml --no-report --tile 1 --results stopped"), said
+    assert said.strip().endswith(" ".join(["go on with: gdbench", *COMMAND, "stopped"])), said
     with begin(place, "stopped") as child:
         told = child.communicate(timeout=120)
     assert child.returncode == 0, told

@@ -112,7 +112,10 @@ def test_an_added_optimizer_stands_beside_the_finished_ones(tmp_path):
     "changes",
     [
         {"problems": ["rosenbrock"], "optimizers": ["adam"]},
-        {"problems": [{"name": "quadratic", "rotation": True, "dim": 3}], "optimizers": ["momentum"], "trace": 5},
+        pytest.param(
+            {"problems": [{"name": "quadratic", "rotation": True, "dim": 3}], "optimizers": ["momentum"], "trace": 5},
+            marks=pytest.mark.slow,
+        ),
         {
             "problems": ["digits_softmax"],
             "optimizers": ["gd"],
@@ -131,6 +134,7 @@ def test_adding_a_rate_changes_no_row_that_is_there(tmp_path, changes):
     assert agree_where_both_have_rows(few.table(), new, COORDINATES) == len(few.table()) == len(new) * 2 / 5
 
 
+@pytest.mark.slow
 def test_adding_starts_changes_no_row_that_is_there(tmp_path):
     few = run(table(problems=["rosenbrock"]), tmp_path).table()
     new = run(table(problems=["rosenbrock"], starts={"kind": "sobol", "num": 11}), tmp_path).table()
@@ -246,7 +250,8 @@ def bad_code(tmp_path, monkeypatch):
         "    return Step(x - h.learning_rate * oracle.value_and_grad(x)[1], state)\n"
         "bad_step = Optimizer('bad_step', lambda oracle, x, h: (), _raise, RATE)\n"
         "bad_init = Optimizer('bad_init', _raise, _descend, RATE)\n"
-        "bad_shape = Optimizer('bad_shape', lambda oracle, x, h: (), lambda o, x, s, h, k: Step(jnp.zeros(7), s), RATE)\n"
+        "def _grow(oracle, x, state, h, k):\n    return Step(jnp.zeros(7), state)\n"
+        "bad_shape = Optimizer('bad_shape', lambda oracle, x, h: (), _grow, RATE)\n"
         "def bad_constructor(learning_rate):\n    raise ValueError('no transformation')\n"
         "BOX = (-np.ones(2), np.ones(2))\n"
         "vector = Problem('vector', lambda x, d, p: x**2, 2, label='vector')\n"
@@ -350,6 +355,7 @@ def test_both_precisions_in_one_run(tmp_path):
     assert (double["f_final"] != double["f_final"].astype(np.float32)).any()
 
 
+@pytest.mark.slow
 def test_surfaces_are_stored_for_problems_of_two_dimensions(tmp_path):
     made = run(
         table(problems=["parabola", "quadratic", {"name": "rosenbrock", "dim": 3}], starts={"kind": "default"}),

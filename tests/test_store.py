@@ -32,7 +32,9 @@ def info(key: str = "c0", dtype: str = "float32", dim: int = 2, **facts) -> dict
     ]
     return {
         "id": key, "key": key, "experiment": "e", "dtype": dtype, "steps": 100, "lanes": LANES, "failed": None,
-        "problem": {"label": f"problem of {key}", "dim": dim, "batch_share": 1.0, "settings": {}},
+        "problem": {
+            "label": f"problem of {key}", "dim": dim, "batch_share": 1.0, "settings": {}, "minimizers": [[0.0] * dim],
+        },
         "optimizer": {"label": f"rule of {key}", "cost": [0, 1, 0], "init_cost": [0, 0, 0]},
         "axes": axes, "trace_steps": [0, 10, 100], "path_steps": [0, 100], "targets": [1e-2],
     } | facts  # fmt: skip

@@ -80,12 +80,12 @@ ON_PARABOLA = (
     Case("arrives in one step", (2.0,), rate(0.5), "converged", {"settle_step": 1, "rate": None, "gap_final": 0.0}),
     Case("monotone", (2.0,), rate(0.1), "converged", {"settle_step": settles(4, 0.64), "overshoots": 0, "basin": 0}),
     Case("overshooting yet converging", (2.0,), rate(0.9), "converged", {"settle_step": settles(4, 0.64), "flag": ""}),
-    Case("rate exactly 1 swings for ever", (2.0,), rate(1.0), "oscillating", {**SWINGS, "overshoots": 399, "rate": 0.0}),
+    Case("swings for ever at rate 1", (2.0,), rate(1.0), "oscillating", {**SWINGS, "overshoots": 399, "rate": 0.0}),
     Case("just past the boundary", (2.0,), rate(1.0001), "oscillating", {**SWINGS, "steps": 400}),
     # Mean gap over W = 40 steps falls by 1 - 0.9998^81 = 1.6%, and by 0.8% in the next case.
     Case("just short of the boundary", (2.0,), rate(0.9999), "unfinished", SWINGS),
     Case("nearer still", (2.0,), rate(0.99995), "oscillating", SWINGS),
-    Case("diverging", (2.0,), rate(1.1), "diverged", {"steps": stops(4, 1.44, 4), **NEVER, "rate": 2 * math.log10(1.2)}),
+    Case("diverging", (2.0,), rate(1.1), "diverged", {"steps": stops(4, 1.44, 4), "rate": 2 * math.log10(1.2)}),
     Case("ascent without overshoot", (2.0,), rate(-0.1), "diverged", {"steps": stops(4, 1.44, 4), "overshoots": 0}),
     # The box is 10 wide, so that a descent may move by 1e7.
     Case("huge start converges", (5e6,), rate(0.1), "converged", {"settle_step": settles(2.5e13, 0.64)}),
@@ -93,9 +93,9 @@ ON_PARABOLA = (
     Case("huge start moves too far", (1e9,), rate(0.1), "diverged", {"steps": 1, **NEVER}),
     Case(
         "overflow of the first value", (1e25,), rate(0.1), "diverged", {"steps": 1, **NEVER},
-        {"float32": {"outcome": "nonfinite", "steps": 0}}, "1e50 is infinite in float32; in float64 the move is too far",
+        {"float32": {"outcome": "nonfinite", "steps": 0}}, "1e50 is infinite in float32",
     ),
-    Case("overflow in float64", (1e200,), rate(0.1), "nonfinite", {"steps": 0, **NEVER}, {"float32": None}, "no such start"),
+    Case("overflow in float64", (1e200,), rate(0.1), "nonfinite", {"steps": 0}, {"float32": None}, "no such start"),
     Case(
         "underflow of the gap", (2.0,), rate(0.25), "converged", {"rate": 2 * math.log10(0.5), "gap_final": 2.0**-798},
         {"float32": {"gap_final": 0.0}}, "2^-798 is zero in float32",
@@ -136,7 +136,7 @@ def _prime_cases() -> tuple[Case, ...]:
 # W = 1, from step 0 on: only a descent that starts within tolerance can be seen to stay there.
 ONE_STEP = (
     Case("at the minimizer", (0.0,), rate(0.1), "converged", {"settle_step": 0, "steps": 1}),
-    Case("arrives with the last step", (2.0,), rate(0.5), "unfinished", {"settle_step": 1, "gap_final": 0.0, "flag": ""}),
+    Case("arrives with the last step", (2.0,), rate(0.5), "unfinished", {"settle_step": 1, "gap_final": 0.0}),
     Case("past the boundary", (2.0,), rate(1.1), "unfinished", {"overshoots": 0, "rate": 2 * math.log10(1.2)}),
     Case("diverges at once", (2.0,), rate(1e9), "diverged", {"steps": 1, **NEVER}),
     Case(
@@ -215,7 +215,8 @@ ON_HIMMELBLAU = (
 
 ON_LINE = (
     Case("descends for ever", (0.0,), rate(0.1), "unfinished", {"flag": "", "f_final": 1 - 400 * 0.4, **NEVER}),
-    Case("past the bound", (0.0,), rate(1e5), "diverged", {"steps": lambda p: _whole((1e6 * max(1, p["scale"]) + 1) / 4e5)}),
+    # f = 1 - 4e5 k
+    Case("past the bound", (0.0,), rate(1e5), "diverged", {"steps": lambda p: _whole((1e6 * p["scale"] + 1) / 4e5)}),
     Case(
         "offset start, lost to rounding", (1e8,), rate(1.0), "unfinished", {"flag": ""},
         {"float32": {"flag": "rounding"}}, CONVERGED_ROUNDING,
@@ -314,7 +315,7 @@ def unknown_minimum(x):
 
 # S = G = 1. Without a known minimum, at rest is the best that can be said.
 NO_MINIMUM = (
-    Case("at rest", (2.0,), rate(0.1), "converged", {"flag": "unverified", "gap_final": None, "basin": -1, **NEVER}),
+    Case("at rest", (2.0,), rate(0.1), "converged", {"flag": "unverified", "gap_final": None, **NEVER}),
     Case("swings", (2.5,), rate(1.0), "oscillating", {"flag": "", **NEVER}),
     Case("diverges", (2.5,), rate(1.1), "diverged", {"steps": _whole(math.log(1e6) / math.log(1.44)), "flag": ""}),
     Case("still falling", (2.5,), rate(1e-4), "unfinished", {"flag": ""}),
@@ -349,8 +350,8 @@ def monkey_saddle(x):
     return x[0] ** 3 - 3 * x[0] * x[1] ** 2
 
 
-# The Hessian diag(6x, -6x) vanishes at 0, so its signs say plateau there and saddle beside it. Along y = 0, 1/x grows by
-# 3 a step at rate 1: from 1000 to 2080 at step 360, where the slope is 7e-7. From -0.002 it falls to 0 in about 185.
+# The Hessian diag(6x, -6x) vanishes at 0, so its signs say plateau there and saddle beside it. Along y = 0, 1/x grows
+# by 3 a step at rate 1: from 1000 to 2080 at step 360, where the slope is 7e-7. From -0.002 it falls to 0 in about 185.
 ON_MONKEY_SADDLE = (
     Case("on it", (0.0, 0.0), rate(1.0), "trapped", {"rest": "plateau", **NEVER}),
     Case("creeping up to it", (1e-3, 0.0), rate(1.0), "trapped", {"rest": "saddle", **NEVER}),

@@ -68,9 +68,14 @@ def test_the_tile_changes_nothing(tile: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("problem", "optimizer"),
-    [("rastrigin", "adam"), ("himmelblau", "nesterov"), ("double_well", "optax/adamw"), ("quadratic", "trial_and_error"),
-     ("digits_softmax", "rmsprop")],
-)  # fmt: skip
+    [
+        ("rastrigin", "adam"),
+        ("himmelblau", "nesterov"),
+        ("double_well", "optax/adamw"),
+        ("quadratic", "trial_and_error"),
+        ("digits_softmax", "rmsprop"),
+    ],
+)
 def test_tiles_devices_and_grids_change_nothing_elsewhere(problem: str, optimizer: str, dtype: str) -> None:
     name = "increment" if optimizer == "trial_and_error" else "learning_rate"
     count = 5 if problem == "digits_softmax" else 40
@@ -108,8 +113,10 @@ def test_a_hyperparameter_gives_the_same_as_a_value_and_as_an_axis() -> None:
 
 def _mixed(rates: list[float]) -> pd.DataFrame:
     """x - log x at rates that converge, and at one that jumps into the region of NaN at once."""
-    sweep = gd.sweep(lambda x: x[0] - jnp.log(x[0]), "momentum", learning_rate=rates, x0=[[2.0], [0.5]], steps=200, minimum=1.0)
-    return sweep.table.drop(columns="cell")
+    options = {"x0": [[2.0], [0.5]], "steps": 200, "minimum": 1.0}
+    return gd.sweep(lambda x: x[0] - jnp.log(x[0]), "momentum", learning_rate=rates, **options).table.drop(
+        columns="cell"
+    )
 
 
 def test_neighbours_that_end_leave_a_descent_alone() -> None:
@@ -150,7 +157,12 @@ def test_one_compilation_a_cell() -> None:
 
 def test_double_precision_stays_inside_its_cell() -> None:
     seen: list[Any] = []
-    table = gd.sweep(lambda x: (seen.append(x.dtype), x[0] ** 2)[1], "gd", learning_rate=0.1, x0=[1.0], steps=5, dtype="float64").table
+
+    def square(x: Any) -> Any:
+        seen.append(x.dtype)
+        return x[0] ** 2
+
+    table = gd.sweep(square, "gd", learning_rate=0.1, x0=[1.0], steps=5, dtype="float64").table
     assert {np.dtype(d) for d in seen} >= {np.dtype("float64")}
     assert table["f_final"].dtype == np.float64
     assert table["f_final"].iloc[0] == pytest.approx(0.8**10, rel=1e-14)
@@ -200,7 +212,8 @@ def _descent(optimizer: Optimizer, problem: gd.Problem, steps: int = 10) -> Desc
 def test_blocks_are_powers_of_two(dtype: str, platform: str) -> None:
     for name in ("gd", "adam"):
         for dim in (2, 100, 5000):
-            lanes = execute.block_lanes(_descent(resolve_optimizer(name), gd.problem("rosenbrock", dim=dim)), dtype, platform)
+            problem = gd.problem("rosenbrock", dim=dim)
+            lanes = execute.block_lanes(_descent(resolve_optimizer(name), problem), dtype, platform)
             assert lanes >= 64
             assert lanes & (lanes - 1) == 0
     assert lanes < execute.block_lanes(_descent(resolve_optimizer("gd"), gd.problem("parabola")), dtype, platform)

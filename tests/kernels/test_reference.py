@@ -74,9 +74,9 @@ def test_record_equals_the_reference(setting: Setting) -> None:
 NUDGE = {"float32": 1e-6, "float64": 1e-12}
 
 
-def _reference(setting: Setting, start: np.ndarray, settings: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any] | None:
-    history = simulate(setting.function, start.tolist(), settings, setting.steps, setting.dtype, cell["problem"])
-    return record(history, setting.steps, setting.dtype, cell["problem"], cell) if resolved(history, setting.dtype) else None
+def _reference(s: Setting, start: np.ndarray, settings: dict[str, Any], cell: dict[str, Any]) -> dict[str, Any] | None:
+    history = simulate(s.function, start.tolist(), settings, s.steps, s.dtype, cell["problem"])
+    return record(history, s.steps, s.dtype, cell["problem"], cell) if resolved(history, s.dtype) else None
 
 
 def _sweep(setting: Setting) -> gd.Sweep:
@@ -112,7 +112,7 @@ def _differences(found: dict[str, Any], want: dict[str, Any], dtype: str, share:
 
 
 def _envelope(series: np.ndarray, coordinates: int) -> np.ndarray:
-    """The size of an oscillating series where it passes zero: the smaller of the largest before and the largest after."""
+    """The size of a series that swings through zero: the smaller of the largest before and the largest after."""
     size = np.nan_to_num(np.abs(series))
     columns = size.reshape(-1, coordinates) if len(size) % coordinates == 0 else size[:, None]
     before, after = np.maximum.accumulate(columns), np.maximum.accumulate(columns[::-1])[::-1]
@@ -135,7 +135,7 @@ def test_a_descent_that_diverges_with_its_last_step_keeps_its_whole_path() -> No
     assert abs(row["path"][-1]) == pytest.approx(2 * 1.2**stop)
 
 
-def test_evaluations_of_a_search_without_gradients_and_no_gradient_norm_of_a_nonfinite_start() -> None:
+def test_a_search_without_gradients_that_ends_at_its_start() -> None:
     sweep = gd.sweep(lambda x: x[0] - np.log(2) * x[0] ** 0.5, "trial_and_error", x0=[[-1.0]], steps=4, minimum=-1.0)
     row = sweep.table.iloc[0]
     assert (row["outcome"], row["steps"], row["f_evals"]) == ("nonfinite", 0, 1)

@@ -125,7 +125,8 @@ def test_trial_and_error_counts_every_value_it_asks_for() -> None:
 
 def test_trial_and_error_takes_the_coordinates_in_turn() -> None:
     # 1/2 (x^2 + 10 y^2): x goes up (1 value), y up and down (2), twice; then both stay (2 each): 1 + 3 + 3 + 4.
-    row = gd.sweep("quadratic", "trial_and_error", increment=0.1, x0=[[-0.23, 0.23]], steps=3, dtype="float64").table.iloc[0]
+    options = {"x0": [[-0.23, 0.23]], "steps": 3, "dtype": "float64"}
+    row = gd.sweep("quadratic", "trial_and_error", increment=0.1, **options).table.iloc[0]
     assert row["f_evals"] == 11
     np.testing.assert_allclose([row["end_0"], row["end_1"]], [-0.03, 0.03])
 
@@ -155,10 +156,9 @@ def test_an_unknown_hyperparameter_is_refused_with_the_nearest_one() -> None:
 
 
 def test_adam_cannot_move_faster_than_its_bound() -> None:
-    # 7.27 rates a step at the defaults, whatever the gradients: here they are spikes that grow a thousandfold.
-    table = gd.sweep(
-        lambda x: jnp.cosh(3 * x[0]), "adam", learning_rate=[1e-3, 1e-2], x0=[[3.0]], steps=150, dtype="float64", paths=9
-    ).table
+    # 7.27 rates a step at the defaults, whatever the size of the gradients.
+    options = {"x0": [[3.0]], "steps": 150, "dtype": "float64", "paths": 9}
+    table = gd.sweep(lambda x: jnp.cosh(3 * x[0]), "adam", learning_rate=[1e-3, 1e-2], **options).table
     for rate, path in zip(table["learning_rate"], table["path"], strict=True):
         assert np.abs(path[-1] - 3.0) <= 7.2701 * rate * 150
         assert path[-1] < 3.0
