@@ -154,8 +154,8 @@ def across_blocks(name: str, dim: int, blocks: tuple[int, ...] = (64, 256, 1024)
     """Share of outcomes that change between block sizes, in float32: rounding may differ, conclusions may not."""
     tables = [
         sweep(
-            problem(name, dim=dim), "adam", learning_rate=log_axis(1e-3, 1e1, 64), starts=starts("sobol", 64), steps=500,
-            block=block,
+            problem(name, dim=dim), "adam", learning_rate=log_axis(1e-3, 1e1, 64), starts=starts("sobol", 64),
+            steps=500, block=block,
         ).table
         for block in blocks
     ]  # fmt: skip

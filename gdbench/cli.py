@@ -7,6 +7,7 @@ selected, 130 interrupted.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from enum import StrEnum
@@ -67,7 +68,9 @@ def suite_path(name: str) -> Path:
 def run_path(name: str) -> Path:
     """A run folder from its path, or from the name of its suite."""
     path = Path(name)
-    return path if path.exists() else Path("results") / Path(name).stem
+    if path.is_dir():
+        return path
+    return Path("results") / (path.stem if path.suffix == ".toml" else path.name)
 
 
 @app.command("list")
@@ -150,9 +153,6 @@ def run(
         suite_path(suite), allow_code=allow_code, problems=problems or (), optimizers=optimizers or (), add=add or (),
         quick=quick,
     )  # fmt: skip
-    if not read.trials:
-        terminal.say("gdbench: error: nothing is left to run: no experiment has these problems and optimizers")
-        raise typer.Exit(5)
     from gdbench import commands
 
     if dry_run:
@@ -217,6 +217,9 @@ def schema() -> None:
     terminal.print_json(json_schema())
 
 
+INTERRUPTED = 130
+
+
 def _fail(message: str, code: int) -> int:
     """Print an error, as a line or as the one JSON document, and give the exit code."""
     if "--json" in sys.argv[1:]:
@@ -231,9 +234,11 @@ def main() -> None:
     usage_error: Any = typer.BadParameter.__mro__[1]
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # how typer passes on a Ctrl-C
+            raise KeyboardInterrupt
     except KeyboardInterrupt:
-        again = " ".join(["gdbench", *sys.argv[1:]])
-        code = _fail(f"interrupted: what is done is kept, go on with: {again}", 130)
+        again = shlex.join(["gdbench", *sys.argv[1:]])
+        code = _fail(f"interrupted: what is done is kept, go on with: {again}", INTERRUPTED)
     except GdbenchError as error:
         code = _fail(str(error), error.exit_code)
     except usage_error as error:

@@ -126,17 +126,29 @@ class ProblemFamily:
 
     def __call__(self, **settings: Any) -> Problem:
         """The problem with these settings; values of traced parameters become its defaults."""
-        traced = {key: float(settings.pop(key)) for key in list(settings) if key in self.parameters}
+        traced = {key: self._number(key, settings.pop(key)) for key in list(settings) if key in self.parameters}
         for key in settings:
             if key not in self.settings:
                 known = {**self.settings, **self.parameters}
                 raise SuiteError([f"problem {self.name!r} has no setting {key!r}: {did_you_mean(key, known)}"])
-        problem = self.build(**settings)
+        try:
+            problem = self.build(**settings)
+        except SuiteError:
+            raise
+        except Exception as error:  # a user's builder may fail in any way
+            raise SuiteError([f"problem {self.name!r} cannot be built: {type(error).__name__}: {error}"]) from error
+        if not isinstance(problem, Problem):
+            raise SuiteError([f"problem {self.name!r} must build a Problem, it gives {problem!r}"])
         chosen = {**self.settings, **settings}
         shown = [f"{k}={v}" for k, v in chosen.items() if v != self.settings[k] and k != "instance"]
         label = self.name + (f"({', '.join(shown)})" if shown else "")
         parameters = {**self.parameters, **traced}
         return dataclasses.replace(problem, name=self.name, settings=chosen, parameters=parameters, label=label)
+
+    def _number(self, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise SuiteError([f"problem {self.name!r}: the parameter {key!r} must be a number, got {value!r}"])
+        return float(value)
 
 
 def problem_family(**parameters: float) -> Callable[[Callable[..., Problem]], ProblemFamily]:
@@ -230,7 +242,6 @@ class Optimizer:
         theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic, or a function of the
             hyperparameters (None among them where absent) that gives the name.
         notes: known faults and limits, printed by the report.
-        identity: what stands for its code in a cell's identity (source text of user code).
     """
 
     name: str
@@ -245,4 +256,3 @@ class Optimizer:
     init_cost: Cost = Cost()
     theory: Theory = None
     notes: str = ""
-    identity: str = ""

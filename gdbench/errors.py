@@ -24,6 +24,12 @@ class SuiteError(GdbenchError):
         super().__init__("\n".join(problems))
 
 
+class NothingSelectedError(GdbenchError):
+    """A selection of problems and optimizers that leaves nothing to run."""
+
+    exit_code = 5
+
+
 class StoreError(GdbenchError):
     """A run folder that cannot be read, written or locked."""
 

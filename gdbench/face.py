@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,8 +169,12 @@ def sweep(
     """
     facts = {name: axes.pop(name) for name in FACTS if name in axes}
     if callable(problem) and not isinstance(problem, Problem):
-        problem, x0 = from_callable(problem, x0, facts)
+        problem, points = from_callable(problem, x0, facts)
+        # With starts of a kind, x0 says how many coordinates there are and where a ball has its centre.
+        problem, x0 = replace(problem, start=points[0]), points if starts is None else None
     else:
+        if x0 is not None and starts is not None:
+            raise SuiteError(["x0 and starts both say where to begin: give one of them"])
         if facts:
             raise SuiteError([f"{sorted(facts)[0]!r} is known of a catalogue problem already"])
         problem = resolve_problem(problem)
@@ -177,12 +182,13 @@ def sweep(
     known = {**rule.hyperparameters, **problem.parameters}
     for name in axes:
         if name not in known:
-            raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, known)}"])
+            settings = [*known, *inspect.signature(sweep).parameters]
+            raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, settings)}"])
     over = {name: as_values(axes.pop(name)) for name in list(axes) if name in problem.parameters}
     problem = replace(problem, parameters={**problem.parameters, **{n: v.values[0] for n, v in over.items()}})
     choice = ProblemChoice((problem,), {n: v for n, v in over.items() if len(v) > 1})
-    form = _form(steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}))
-    header = Header.model_validate({"name": "sweep", "seed": seed, "dtype": dtype})
+    header = {"name": "sweep", "seed": seed, "dtype": dtype}
+    form = _form(header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}))
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
@@ -195,14 +201,15 @@ def sweep(
         raise SuiteError([f"block must be a power of two of at least 64, got {block!r}"])
     from gdbench import runner
 
-    suite = Suite(header, (trial,), describe_suite(header, (trial,)))
+    checked = Header.model_validate(header)
+    suite = Suite(checked, (trial,), describe_suite(checked, (trial,)))
     return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block)))
 
 
-def _form(**settings: Any) -> OutcomeSettings:
+def _form(header: dict[str, Any], **settings: Any) -> OutcomeSettings:
     """Check the settings by the rules of a suite file."""
     experiment = {"problems": ["parabola"], "optimizers": [{"name": "gd", "learning_rate": 1.0}], **settings}
-    build_suite({"suite": {"name": "sweep"}, "experiment": [experiment]}, "sweep")
+    build_suite({"suite": header, "experiment": [experiment]}, "sweep")
     return OutcomeSettings.model_validate(settings["outcomes"])
 
 
@@ -219,7 +226,7 @@ def from_callable(function: Callable[[Any], Any], x0: Any, facts: Mapping[str, A
         template = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf)), dict(x0))
         points = np.asarray(ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(x0)))[0], float)[None]
     else:
-        points = np.atleast_2d(np.asarray(x0, float))
+        points = _points(x0)
     like = template if template is not None else np.zeros(points.shape[1])
     out = jax.eval_shape(function, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), like))
     if getattr(out, "shape", None) != ():
@@ -237,6 +244,17 @@ def from_callable(function: Callable[[Any], Any], x0: Any, facts: Mapping[str, A
         template=template, **known,
     )  # fmt: skip
     return made, points
+
+
+def _points(x0: Any) -> np.ndarray:
+    """Starts [n, dim] from one start or several."""
+    try:
+        points = np.atleast_2d(np.asarray(x0, float))
+    except (TypeError, ValueError):
+        raise SuiteError([f"x0 must hold numbers, one row a start, got {x0!r}"]) from None
+    if points.ndim != 2 or not points.size:
+        raise SuiteError([f"x0 must be one start [dim] or several [n, dim], got shape {np.shape(x0)}"])
+    return points
 
 
 def run(

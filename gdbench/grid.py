@@ -32,26 +32,28 @@ class Values:
 
 def log_axis(low: float, high: float, num: int) -> Values:
     """``num`` values from low to high, equally spaced in their logarithm, both ends included."""
+    _check_ends(low, high, num)
     if not (low > 0 and high > 0):
         raise SuiteError([f"a log axis needs ends above 0, got {low:g} and {high:g}"])
-    return Values(_spread(np.geomspace(low, high, _count(num)), low, high), "log")
+    return Values(tuple(np.geomspace(low, high, num).tolist()), "log")
 
 
 def linear_axis(low: float, high: float, num: int) -> Values:
     """``num`` equally spaced values from low to high, both ends included."""
-    return Values(_spread(np.linspace(low, high, _count(num)), low, high), "linear")
+    _check_ends(low, high, num)
+    return Values(tuple(np.linspace(low, high, num).tolist()), "linear")
 
 
-def _spread(values: np.ndarray, low: float, high: float) -> tuple[float, ...]:
+MOST_VALUES = 10_000_000
+
+
+def _check_ends(low: float, high: float, num: int) -> None:
+    if isinstance(num, bool) or not isinstance(num, int) or not 1 <= num <= MOST_VALUES:
+        raise SuiteError([f"num must be a whole number from 1 to {MOST_VALUES:,}, got {num!r}"])
     if not (math.isfinite(low) and math.isfinite(high)):
         raise SuiteError([f"the ends of an axis must be finite, got {low:g} and {high:g}"])
-    return tuple(float(v) for v in values)
-
-
-def _count(num: int) -> int:
-    if isinstance(num, bool) or not isinstance(num, int) or num < 1:
-        raise SuiteError([f"num must be a whole number of at least 1, got {num!r}"])
-    return num
+    if low == high and num > 1:
+        raise SuiteError([f"an axis names each value once, got {num} values from {low:g} to {high:g}"])
 
 
 def as_values(given: Any) -> Values:
@@ -68,7 +70,7 @@ def as_values(given: Any) -> Values:
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
             raise SuiteError([f"an axis holds numbers, got {number!r}"])
-        if not math.isfinite(number):
+        if not _finite(number):
             raise SuiteError([f"an axis holds finite numbers, got {number!r}"])
     if len(set(map(float, numbers))) < len(numbers):
         raise SuiteError([f"an axis names each value once, got {given!r}"])
@@ -80,10 +82,18 @@ def _from_table(table: Mapping[str, Any]) -> Values:
     if len(spacing) != 1 or set(table) != {spacing[0], "num"}:
         raise SuiteError([f"an axis is {{ log = [low, high], num = n }} or {{ linear = … }}, got {dict(table)!r}"])
     ends = table[spacing[0]]
-    numbers = isinstance(ends, Sequence) and len(ends) == 2 and all(type(e) in (int, float) for e in ends)
+    pair = isinstance(ends, Sequence) and len(ends) == 2
+    numbers = pair and all(type(e) in (int, float) and _finite(e) for e in ends)
     if not numbers:
-        raise SuiteError([f"{spacing[0]} takes two numbers, [low, high], got {ends!r}"])
+        raise SuiteError([f"{spacing[0]} takes two finite numbers, [low, high], got {ends!r}"])
     return (log_axis if spacing[0] == "log" else linear_axis)(float(ends[0]), float(ends[1]), table["num"])
+
+
+def _finite(number: Any) -> bool:
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,7 @@ class Grid:
 
 START_KINDS = ("sobol", "grid", "box", "ball", "points", "default")
 MOST_STARTS = 10_000_000
+SOBOL_DIMENSIONS = 21_201
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,10 @@ class Starts:
         if self.kind in ("sobol", "grid", "box") and problem.box is None:
             return [f"starts of kind {self.kind!r} need a box, and {problem.label} has none: use 'points' or 'ball'"]
         faults = []
+        if self.kind == "sobol" and problem.dim > SOBOL_DIMENSIONS:
+            faults.append(
+                f"Sobol points have at most {SOBOL_DIMENSIONS:,} coordinates, {problem.label} has {problem.dim:,}"
+            )
         for i, point in enumerate(self.points):
             if len(point) != problem.dim:
                 faults.append(f"start {i} has {len(point)} coordinates, {problem.label} has dimension {problem.dim}")
@@ -267,15 +282,18 @@ def _starts_from_table(table: dict[str, Any]) -> Starts:
 
 
 def _positive(number: Any) -> bool:
-    return type(number) in (int, float) and math.isfinite(number) and number > 0
+    return type(number) in (int, float) and _finite(number) and number > 0
 
 
 def _points(given: Any) -> tuple[tuple[float, ...], ...]:
+    given = given.tolist() if isinstance(given, np.ndarray) else given
+    if given is not None and not isinstance(given, (list, tuple)):
+        raise SuiteError([f"points is a list of points, got {given!r}"])
     rows = [row if isinstance(row, (list, tuple)) else [row] for row in given or []]
     if not rows:
         raise SuiteError(["starts of kind 'points' need at least one point"])
     for i, row in enumerate(rows):
         for j, number in enumerate(row):
-            if type(number) not in (int, float) or not math.isfinite(number):
+            if type(number) not in (int, float) or not _finite(number):
                 raise SuiteError([f"coordinate {j} of start {i} must be a finite number, got {number!r}"])
     return tuple(tuple(float(v) for v in row) for row in rows)

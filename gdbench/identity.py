@@ -1,32 +1,74 @@
-"""What stands for code in the identity of a cell."""
+"""What stands for code and data in the identity of a cell."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
-OURS = ("gdbench", "optax", "jax", "builtins", "functools")
+import numpy as np
+
+OURS = ("gdbench", "optax", "jax", "jaxlib", "builtins", "numpy")
 
 
-def code_identity(function: Any) -> str:
-    """The qualified name of what belongs to gdbench or to a package whose version is recorded; else source text.
+def code_identity(value: Any, depth: int = 8) -> str:
+    """A text that differs when a function would do something else.
 
-    User code is known by the whole file it stands in, for a rule may lean on anything there; code without a file
-    (typed into a prompt) by its bytecode and the values it closes over.
+    A function of gdbench, or of a package whose version is recorded, is known by its qualified name; user code by the
+    whole file it stands in, for a rule may lean on anything there; code without a file (typed into a prompt) by its
+    bytecode. What a function closes over, and the arguments of a ``functools.partial``, belong to it.
     """
+    if depth == 0:
+        return "…"
+    inner = functools.partial(code_identity, depth=depth - 1)
+    if isinstance(value, functools.partial):
+        return f"partial({inner(value.func)}, {inner(value.args)}, {inner(value.keywords)})"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {inner(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}(" + ", ".join(inner(item) for item in value) + ")"
+    if isinstance(value, np.ndarray):
+        return f"array({value.shape}, {value.dtype}, {hashlib.sha256(value.tobytes()).hexdigest()})"
+    if not callable(value):
+        text = repr(value)
+        # The address of an object is not what it is.
+        return text if " at 0x" not in text else f"{type(value).__qualname__}({inner(vars_of(value))})"
+    return _function_identity(value, inner)
+
+
+def vars_of(value: Any) -> dict[str, Any]:
+    """The attributes of an object, none where it keeps them elsewhere."""
+    return dict(getattr(value, "__dict__", {}))
+
+
+def _function_identity(function: Any, inner: Any) -> str:
     module = getattr(function, "__module__", None) or type(function).__module__
     name = f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-    if module.split(".")[0] in OURS:
-        return name
+    code = getattr(function, "__code__", None)
+    parts = [name]
+    if module.split(".")[0] not in OURS:
+        parts.append(_source(function) or ("" if code is None else f"{code.co_code.hex()} {code.co_consts}"))
+        parts.append(inner(getattr(function, "__defaults__", None)))
+    if code is None and not inspect.isclass(function):
+        parts.append(inner(vars_of(function)))
+    closed = getattr(function, "__closure__", None) or ()
+    if closed:
+        parts.append(inner([cell.cell_contents for cell in closed]))
+    return " ".join(parts)
+
+
+def _source(function: Any) -> str | None:
+    """The text of the file that a function stands in; None for code without a file."""
     try:
         file = inspect.getsourcefile(function)
-        if file is not None:
-            with open(file, encoding="utf-8") as source:
-                return name + source.read()
-    except (OSError, TypeError):
-        pass  # no file behind it: the bytecode below stands for it
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return name + repr(function)
-    closed = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    return f"{name} {code.co_code.hex()} {code.co_consts} {code.co_names} {closed}"
+    except TypeError:
+        file = inspect.getsourcefile(type(function)) if type(function).__module__ != "builtins" else None
+    if file is None:
+        return None
+    try:
+        with open(file, encoding="utf-8") as source:
+            return source.read()
+    except OSError:
+        return None  # "<stdin>" and its like: the caller takes the bytecode

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import gdbench
-from gdbench.contracts import Problem
+from gdbench.contracts import Cost, Problem
 from gdbench.errors import SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity
@@ -51,6 +51,7 @@ class Cell:
         starts: float64 [n, dim].
         block: lanes of a block.
         shard: lanes of a shard, a multiple of the block.
+        error: what tracing it raised; such a cell fails, and the others run.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Cell:
     block: int
     shard: int
     platform: str
+    error: Exception | None = None
 
     @property
     def label(self) -> str:
@@ -168,9 +170,16 @@ def make_cell(
     names = {axis.name for axis in grid.axes}
     descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
     targets = trial.targets.values if trial.targets else ()
-    block = block or execute.block_lanes(descent, dtype, platform)
     fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
-    info = describe_cell(trial, choice, optimizer, dtype, grid, descent, block)
+    error = None
+    try:
+        block = block or execute.block_lanes(descent, dtype, platform)
+        cost, limits = descent.step_cost, thresholds(choice, trial, dtype)
+    except Exception as failure:  # tracing runs the user's code: what it raises belongs to this cell alone
+        error, block, cost, limits = failure, execute.LEAST_LANES, Cost(), None
+    info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape)
+    info |= {"block": block, "problem": describe_problem(choice, limits)}
+    info["optimizer"]["cost"] = [int(n) for n in cost] if fixed_cost(cost) else None
     identity = {
         "info": {k: v for k, v in info.items() if k != "experiment"},
         "starts": _digest(starts), "data": [_digest(p.data) for p in choice.instances], "seed": seed,
@@ -181,7 +190,7 @@ def make_cell(
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Cell(
         info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
-        _shard_lanes(descent, block), platform,
+        _shard_lanes(descent, block), platform, error,
     )  # fmt: skip
 
 
@@ -194,49 +203,36 @@ def _shard_lanes(descent: Descent, block: int) -> int:
 
 
 def describe_cell(
-    trial: Trial,
-    choice: ProblemChoice,
-    optimizer: OptimizerChoice,
-    dtype: str,
-    grid: Grid,
-    descent: Descent,
-    block: int,
+    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, grid: Grid, shape: Shape
 ) -> dict[str, Any]:
     """What readers of a run are told of a cell."""
     axes = {axis.name for axis in grid.axes if len(axis) > 1}
     values = {n: v.values[0] for n, v in optimizer.axes.items()} | optimizer.static
-    cost = descent.step_cost
-    theory = optimizer.optimizer.theory
+    rule = optimizer.optimizer
     return {
         "id": "", "key": "", "experiment": trial.name, "dtype": dtype, "steps": trial.steps,
-        "window": window_length(trial.steps),
-        "engine": "scan", "block": block, "lanes": grid.size, "failed": None,
-        "problem": describe_problem(choice, trial, dtype),
+        "window": window_length(trial.steps), "engine": "scan", "lanes": grid.size, "failed": None,
         "optimizer": {
-            "name": optimizer.optimizer.name, "label": optimizer.label,
+            "name": rule.name, "label": optimizer.label,
             "hyperparameters": {n: None if n in axes else v for n, v in values.items()},
-            "defaults": {n: spec.default for n, spec in optimizer.optimizer.hyperparameters.items()},
-            "theory": theory(values) if callable(theory) else theory,
-            "family": optimizer.optimizer.family, "notes": optimizer.optimizer.notes,
-            "formula": optimizer.optimizer.formula, "source": optimizer.optimizer.source,
-            "cost": [int(n) for n in cost] if fixed_cost(cost) else None,
-            "init_cost": [int(n) for n in optimizer.optimizer.init_cost],
-            "uses_gradient": optimizer.optimizer.uses_gradient,
+            "defaults": {n: spec.default for n, spec in rule.hyperparameters.items()},
+            "theory": rule.theory(values) if callable(rule.theory) else rule.theory,
+            "family": rule.family, "notes": rule.notes, "formula": rule.formula, "source": rule.source,
+            "init_cost": [int(n) for n in rule.init_cost], "uses_gradient": rule.uses_gradient,
         },
         "axes": [
             {"name": a.name, "kind": a.kind, "values": list(a.values.values), "scale": a.values.scale}
             for a in grid.axes if len(a) > 1 or a.kind in ("start", "hyperparameter")
         ],
         "starts": trial.starts.describe() | {"num": len(grid.axes[-1])},
-        "trace_steps": list(descent.shape.trace_steps), "path_steps": list(descent.shape.path_steps),
+        "trace_steps": list(shape.trace_steps), "path_steps": list(shape.path_steps),
         "targets": list(trial.targets.values) if trial.targets else [], "paths": trial.paths,
     }  # fmt: skip
 
 
-def describe_problem(choice: ProblemChoice, trial: Trial, dtype: str) -> dict[str, Any]:
-    """The facts of a cell's problem; thresholds are those at the first setting of its parameters."""
+def describe_problem(choice: ProblemChoice, limits: execute.Thresholds | None) -> dict[str, Any]:
+    """The facts of a cell's problem; thresholds are those at the first setting of its parameters, None if unknown."""
     problem = choice.problem
-    columns = thresholds(choice, trial, dtype)
     listed = problem.minimizers is not None and problem.minimizers.size <= 4096
     box = None
     if problem.box is not None:
@@ -252,8 +248,10 @@ def describe_problem(choice: ProblemChoice, trial: Trial, dtype: str) -> dict[st
         "curvature": list(map(float, problem.curvature(problem.parameters))) if problem.curvature else None,
         "curvature_is_local": problem.curvature_is_local, "goal": problem.goal, "offset": problem.offset,
         "target": problem.target, "stochastic": problem.stochastic, "judge_every": problem.judge_every,
-        "batch_share": problem.batch_share, "scale": float(columns.scale[0]),
-        "gradient_scale": float(columns.gradient_scale[0]), "tolerance": float(columns.tolerance[0]),
+        "batch_share": problem.batch_share,
+        "scale": float(limits.scale[0]) if limits else None,
+        "gradient_scale": float(limits.gradient_scale[0]) if limits else None,
+        "tolerance": float(limits.tolerance[0]) if limits else None,
     }  # fmt: skip
 
 
@@ -307,16 +305,25 @@ def _code_digest() -> str:
     """Hash of gdbench's own numerical source: another formula is another cell."""
     digest = hashlib.sha256(gdbench.__version__.encode())
     root = Path(__file__).parent
-    for part in ("contracts.py", "grid.py", "plan.py", "kernels/*.py", "problems/*.py", "optimizers/*.py"):
+    for part in (
+        "contracts.py",
+        "grid.py",
+        "plan.py",
+        "rows.py",
+        "runner.py",
+        "kernels/*.py",
+        "problems/*.py",
+        "optimizers/*.py",
+    ):
         for path in sorted(root.glob(part)):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def _user_code(choice: ProblemChoice, optimizer: OptimizerChoice) -> list[str]:
-    """What stands for the code of problem and optimizer where it is not gdbench's own."""
-    functions = [choice.problem.objective, choice.problem.sample, optimizer.optimizer.init, optimizer.optimizer.step]
-    return [code_identity(f) for f in functions if f is not None] + [optimizer.optimizer.identity]
+    """What stands for the code of problem and optimizer."""
+    problem, rule = choice.problem, optimizer.optimizer
+    return [code_identity(f) for f in (problem.objective, problem.sample, rule.init, rule.step, rule.judge)]
 
 
 @dataclass(frozen=True)

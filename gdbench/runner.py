@@ -114,6 +114,8 @@ class CellRun:
 
     def compile(self) -> CellRun:
         """Compile the cell's program."""
+        if self.cell.error is not None:
+            raise self.cell.error
         begin = time.perf_counter()
         self.program.compile(self.shared(0))
         self.timing.compile_seconds = time.perf_counter() - begin
@@ -267,6 +269,11 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
         target.begin(suite.resolved, infos, store.environment(devices, suite.header.seed))
         _store_surfaces(cells, path)
         work = list(_missing(cells, target, root, options.progress))
+        waiting = {cell.key for cell, _ in work}
+        for info in infos:
+            if info["key"] not in waiting and not target.noted(info["id"]):
+                # Its rows came from another run, or from a process that was killed before it could say so.
+                target.note(event="cell", cell=info["id"], **vars(Timing()), steps=info["steps"])
         ids = {info["key"]: [i["id"] for i in infos if i["key"] == info["key"]] for info in infos}
 
         def write(run: CellRun, first: int, last: int, table: pa.Table) -> None:
@@ -361,7 +368,7 @@ def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any]]:
     seen = set()
     for cell in cells:
         label = cell.info["problem"]["label"]
-        if label not in seen:
+        if label not in seen and cell.error is None:
             seen.add(label)
             yield label, cell.choice.problem
 

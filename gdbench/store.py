@@ -96,7 +96,7 @@ class RunFolder:
         except BlockingIOError:
             self._lock.close()
             raise StoreError(f"{self.path}: another process is writing this run: wait for it, or stop it") from None
-        for left in self.path.glob("*/.*.tmp"):
+        for left in [*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")]:
             left.unlink()  # what a killed process was writing
         return self
 
@@ -140,25 +140,41 @@ class RunFolder:
         told = {"gdbench.schema": SCHEMA_VERSION, "gdbench.cell": cell, **provenance}
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **told})
         path = self.shard(cell, first, last)
-        write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
+        write_atomically(
+            path,
+            lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True),
+        )
+
+    def noted(self, cell: str) -> bool:
+        """Whether the last that the manifest says of a cell is that it is done."""
+        said = [line for line in _read_lines(self.path / "manifest.jsonl") if line.get("cell") == cell]
+        events = [line["event"] for line in said if line.get("event") in ("cell", "failed")]
+        return bool(events) and events[-1] == "cell"
 
     def note(self, **line: Any) -> None:
         """Append a line to the manifest."""
         try:
-            with open(self.path / "manifest.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            with open(self.path / "manifest.jsonl", "a+b") as file:
+                # A process that was killed may have left half a line.
+                file.seek(0, os.SEEK_END)
+                whole = file.tell() == 0 or (file.seek(-1, os.SEEK_END), file.read(1))[1] == b"\n"
+                file.write((b"" if whole else b"\n") + json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise StoreError(_explain(self.path / "manifest.jsonl", error)) from error
 
 
 def _whole(path: Path, rows: int) -> bool:
-    """Whether a shard's footer can be read and says what its name says."""
+    """Whether a shard is what its name says, down to the checksum of every page."""
     try:
-        metadata = pq.read_metadata(path)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            told = file.metadata.metadata or {}
+            if file.metadata.num_rows != rows or told.get(b"gdbench.schema") != SCHEMA_VERSION.encode():
+                return False
+            for i in range(file.metadata.num_row_groups):
+                file.read_row_group(i)
     except (OSError, pa.ArrowException):
         return False
-    told = metadata.metadata or {}
-    return metadata.num_rows == rows and told.get(b"gdbench.schema") == SCHEMA_VERSION.encode()
+    return True
 
 
 def surface_file(label: str) -> str:
@@ -278,7 +294,7 @@ class Results:
         schema = empty_schema(self.cells)
         if isinstance(item, Path):
             try:
-                file = pq.ParquetFile(item)
+                file = pq.ParquetFile(item, page_checksum_verification=True)
                 table = file.read([n for n in wanted if n in file.schema_arrow.names])
             except (OSError, pa.ArrowException) as error:
                 raise StoreError(
@@ -416,8 +432,12 @@ def load(path: str | Path) -> Results:
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise StoreError(f"{folder}: not a run that can be read: {error}") from error
+    if not isinstance(told, dict) or not isinstance(environment, dict):
+        raise StoreError(f"{folder}: not a run that can be read: run.json and environment.json must be tables")
     if told.get("schema") != SCHEMA_VERSION:
         raise StoreError(f"{folder}: schema version {told.get('schema')!r}, this gdbench reads {SCHEMA_VERSION!r}")
+    if missing := {"suite", "cells"} - set(told):
+        raise StoreError(f"{folder}: not a run that can be read: run.json lacks {sorted(missing)[0]!r}")
     results = Results(folder, told["suite"], told["cells"], environment)
     failed = {f["cell"]: f["error"] for f in results.failures}
     results.cells = [{**cell, "failed": failed.get(cell["id"])} for cell in results.cells]

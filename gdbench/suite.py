@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gdbench.catalogue import gather, look_up
 from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
-from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean, nearest
+from gdbench.errors import (
+    GdbenchError,
+    NothingSelectedError,
+    SuiteError,
+    UnknownNameError,
+    did_you_mean,
+    nearest,
+)
 from gdbench.grid import Axis, Grid, Starts, Values, as_starts, as_values
 
 MOST_STEPS = 100_000_000
@@ -217,9 +224,10 @@ def read_suite(path: str | Path, **options: Any) -> Suite:
 
 
 def _near_file(path: Path) -> str:
-    folder = path.parent if path.parent.is_dir() else Path("suites")
-    names = [str(p) for p in sorted(folder.glob("*.toml"))] if folder.is_dir() else []
-    close = nearest(str(path), names)
+    folders = [folder for folder in {path.parent, Path("suites")} if folder.is_dir()]
+    names = sorted({str(p) for folder in folders for p in folder.glob("*.toml")})
+    by_stem = {Path(name).stem: name for name in names}
+    close = nearest(str(path), names) or by_stem.get(nearest(path.stem, by_stem) or "")
     return f", did you mean {close}?" if close else (f"; there are {', '.join(names)}" if names else "")
 
 
@@ -253,22 +261,31 @@ def build_suite(
         lines = _form_faults(error) + _name_faults(table, allow_code)
         raise SuiteError([f"{place}: {line}" for line in dict.fromkeys(lines)]) from None
     faults: list[str] = []
-    trials = []
+    trials, added = [], []
     for i, experiment in enumerate(form.experiment):
         name = experiment.name or f"experiment-{i + 1}"
         where = f"{place}: experiment {name!r}"
-        given = experiment.model_copy(update={"optimizers": [*experiment.optimizers, *({"name": n} for n in add)]})
-        trials.append(_resolve(given, name, where, allow_code, faults))
+        trials.append(_resolve(experiment, name, where, allow_code, faults))
+        added.append(_added(add, experiment.learning_rate, allow_code, where, faults))
+        there = {c.label for c in trials[-1].optimizers}
+        faults += [f"{where}: --add {c.label}: it stands there already" for c in added[-1] if c.label in there]
     names = [trial.name for trial in trials]
     faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
     if faults:
         raise SuiteError(faults)
-    kept = [_select(trial, problems, optimizers) for trial in trials]
+    # What is added stands beside what was selected.
+    kept = [
+        replace(trial, optimizers=trial.optimizers + more)
+        for trial, more in zip([_select(trial, problems, optimizers) for trial in trials], added, strict=True)
+    ]
     for what, wanted in (("problem", problems), ("optimizer", optimizers)):
         faults += _unmatched(what, wanted, trials, place)
     if faults:
         raise SuiteError(faults)
     kept = [_thin(trial) if quick else trial for trial in kept if trial.problems and trial.optimizers]
+    if not kept:
+        chosen = " and ".join(filter(None, (", ".join(problems), ", ".join(optimizers))))
+        raise NothingSelectedError(f"{place}: no experiment has {chosen}: nothing is left to run")
     header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
     return Suite(header, tuple(kept), describe_suite(header, kept))
 
@@ -341,8 +358,7 @@ def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
 
     if isinstance(given, str):
         if ":" in given:
-            found = resolve_optimizer(load_attribute(given, allow_code))
-            return found if isinstance(found, Optimizer) else found
+            return resolve_optimizer(load_attribute(given, allow_code))
         missing = given.removeprefix("optax/")
         if given.startswith("optax/") and missing in from_optax.NEEDS_MORE:
             raise UnknownNameError(
@@ -369,30 +385,49 @@ def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Pro
     if isinstance(given, Problem) and not settings:
         return given
     if callable(given) and not isinstance(given, Problem):
-        return resolve_problem(given(**settings))
+        try:
+            built = given(**settings)
+        except GdbenchError:
+            raise
+        except Exception as error:  # a user's builder may fail in any way
+            name = getattr(given, "__name__", given)
+            raise SuiteError([f"problem {name!r} cannot be built: {type(error).__name__}: {error}"]) from error
+        return resolve_problem(built)
     raise SuiteError([f"a problem is a name, a Problem or a function that returns one, got {given!r}"])
+
+
+def _label(given: dict[str, Any]) -> str | None:
+    label = given.pop("label", None)
+    if label is not None and (not isinstance(label, str) or not label.strip()):
+        raise SuiteError([f"a label is a text, got {label!r}"])
+    return label
 
 
 def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> ProblemChoice:
     """The problem of an entry: static settings build it, parameters become axes, ``instance`` may be a list."""
     given = dict(entry)
     name = given.pop("name")
-    family = name if ":" in name else look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
+    label = _label(given)
+    if ":" in name:
+        family = load_attribute(name, allow_code)
+    else:
+        family = look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
     known = family.parameters if isinstance(family, ProblemFamily) else {}
     axes = {key: as_values(given.pop(key)) for key in list(given) if key in known}
     instances = given.pop("instance", None)
     numbers = [None] if instances is None else (instances if isinstance(instances, list) else [instances])
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise SuiteError([f"instance must be a number or a list of different ones, got {instances!r}"])
+    whole = instances is None or all(type(n) is int for n in numbers)
+    if not numbers or not whole or len(set(numbers)) < len(numbers):
+        raise SuiteError([f"instance must be a whole number or a list of different ones, got {instances!r}"])
     built = []
     for number in numbers:
         settings = given if number is None else {**given, "instance": number}
         built.append(resolve_problem(family, allow_code, **settings))
     single = {n: v.values[0] for n, v in axes.items() if len(v) == 1}
     if single:
-        from dataclasses import replace
-
         built = [replace(p, parameters={**p.parameters, **single}) for p in built]
+    if label:
+        built = [replace(p, label=label) for p in built]
     return ProblemChoice(tuple(built), {n: v for n, v in axes.items() if len(v) > 1})
 
 
@@ -400,7 +435,7 @@ def choose_optimizer(entry: Mapping[str, Any], rate: Values | None, allow_code: 
     """The optimizer of an entry, its hyperparameters as axes or static values, and a label that tells it apart."""
     given = dict(entry)
     name = given.pop("name")
-    label = given.pop("label", None)
+    label = _label(given)
     optimizer = name if isinstance(name, Optimizer) else resolve_optimizer(name, allow_code)
     specs = optimizer.hyperparameters
     for key in given:
@@ -459,6 +494,19 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
     )  # fmt: skip
 
 
+def _added(
+    names: Sequence[str], rate: Values | None, allow_code: bool, where: str, faults: list[str]
+) -> tuple[OptimizerChoice, ...]:
+    """Further optimizers for an experiment, at its learning rates; faults are added to the list."""
+    made = []
+    for name in names:
+        try:
+            made.append(choose_optimizer({"name": name}, rate, allow_code))
+        except GdbenchError as error:
+            faults.append(f"{where}: --add {name}: {error}")
+    return tuple(made)
+
+
 def _names(trial: Trial) -> dict[str, set[str]]:
     return {
         "problem": {n for c in trial.problems for n in (c.problem.name, c.problem.label)},
@@ -476,8 +524,6 @@ def _unmatched(what: str, wanted: Sequence[str], trials: Sequence[Trial], place:
 
 
 def _select(trial: Trial, problems: Sequence[str], optimizers: Sequence[str]) -> Trial:
-    from dataclasses import replace
-
     return replace(
         trial,
         problems=tuple(c for c in trial.problems if not problems or {c.problem.name, c.problem.label} & {*problems}),
@@ -491,7 +537,6 @@ QUICK_STEPS = 200
 
 def _thin(trial: Trial) -> Trial:
     """The same trial on at most 8 values an axis (its ends among them), 8 starts and 200 steps."""
-    from dataclasses import replace
 
     def few(values: Values) -> Values:
         n = len(values)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gdbench.errors import GdbenchError, SuiteError
+from gdbench.errors import GdbenchError, NothingSelectedError, SuiteError
 from gdbench.suite import build_suite, grid_of, json_schema, read_suite, size_of
 
 ROOT = Path(__file__).parent.parent
@@ -309,10 +309,11 @@ def test_selecting_what_is_not_there_names_the_nearest():
     assert len(lines) == 2 and "did you mean 'parabola'" in lines[0] and "did you mean 'gd'" in lines[1]
 
 
-def test_a_selection_that_leaves_nothing_gives_an_empty_suite():
+def test_a_selection_that_leaves_nothing_is_refused():
     given = table(problems=["parabola"], optimizers=["gd"])
     given["experiment"].append(table(name="second", problems=["quadratic"], optimizers=["adam"])["experiment"][0])
-    assert build_suite(given, problems=["parabola"], optimizers=["adam"]).trials == ()
+    with pytest.raises(NothingSelectedError, match="parabola and adam"):
+        build_suite(given, problems=["parabola"], optimizers=["adam"])
 
 
 def test_adding_an_optimizer_reaches_every_experiment():

@@ -25,6 +25,9 @@ _compiles = 0
 CACHE_BYTES = 512 * 1024
 """What a block's state may take on a CPU, so that it stays in the second-level cache of a core."""
 
+LEAST_LANES = 64
+"""Fewest lanes of a block: whole vectors on every machine."""
+
 GPU_LANES = 1 << 16
 """Lanes of a block on a GPU: enough to fill it."""
 
@@ -45,7 +48,7 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     state = jax.eval_shape(lambda x: descent.initial_state(x), x)
     words = 4 * descent.problem.dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state)) + 64
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
-    lanes = max(64, min(most, room // (words * size)))
+    lanes = max(LEAST_LANES, min(most, room // (words * size)))
     return 1 << (lanes.bit_length() - 1)
 
 

@@ -12,13 +12,11 @@ import functools
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step, Theory
 from gdbench.errors import GdbenchError
-from gdbench.identity import code_identity
 from gdbench.lazy import jax, optax
 from gdbench.optimizers.rules import RATE
 
@@ -187,8 +185,7 @@ def from_callable(make: Callable[..., Any], name: str | None = None) -> Optimize
         elif spec.default is inspect.Parameter.empty and spec.kind not in (spec.VAR_POSITIONAL, spec.VAR_KEYWORD):
             found[parameter] = Hyperparameter(None, "none: a value must be given")
     label = name or getattr(make, "__name__", type(make).__name__)
-    source = f"{getattr(make, '__module__', '')}.{label}"
-    return replace(from_constructor(label, make, found, source=source), identity=code_identity(make))
+    return from_constructor(label, make, found, source=f"{getattr(make, '__module__', '')}.{label}")
 
 
 def from_transformation(transformation: Any, name: str = "transformation") -> Optimizer:

@@ -13,7 +13,7 @@ from gdbench.optimizers.rules import gradient_rule
 
 
 def _gd(g: Array, x: Array, state: Any, h: Any, k: Array) -> tuple[Array, Any]:
-    """X ← x − α g
+    """x ← x − α g
 
     Source: Cauchy, Comptes Rendus 25 (1847), 536–538.
     """
@@ -34,7 +34,7 @@ def _still(x: Array, h: Any) -> Velocity:
 
 
 def _momentum(g: Array, x: Array, state: Velocity, h: Any, k: Array) -> tuple[Array, Velocity]:
-    """M ← β m + g;  x ← x − α m   (heavy ball)
+    """m ← β m + g;  x ← x − α m   (heavy ball)
 
     Source: Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964), 1–17; the form of optax.sgd(momentum=β).
     """
@@ -48,7 +48,7 @@ momentum = gradient_rule(_momentum, _still, theory="heavy_ball", momentum=MOMENT
 
 
 def _nesterov(g: Array, x: Array, state: Velocity, h: Any, k: Array) -> tuple[Array, Velocity]:
-    """M ← β m + g;  x ← x − α (g + β m)   (the gradient is taken at the extrapolated point, which is x here)
+    """m ← β m + g;  x ← x − α (g + β m)   (the gradient is taken at the extrapolated point, which is x here)
 
     Source: Nesterov, Soviet Math. Dokl. 27 (1983), 372–376, in the variables of Sutskever et al., ICML 2013;
     the form of optax.sgd(momentum=β, nesterov=True).
@@ -67,7 +67,7 @@ class SquaredSum(NamedTuple):
 
 
 def _adagrad(g: Array, x: Array, state: SquaredSum, h: Any, k: Array) -> tuple[Array, SquaredSum]:
-    """S ← s + g²;  x ← x − α g / √(s + ε),  s₀ = initial_accumulator
+    """s ← s + g²;  x ← x − α g / √(s + ε),  s₀ = initial_accumulator
 
     Source: Duchi, Hazan, Singer, JMLR 12 (2011), 2121–2159; ε inside the root as in optax.adagrad.
     """
@@ -86,7 +86,7 @@ adagrad = gradient_rule(
 
 
 def _rmsprop(g: Array, x: Array, state: SquaredSum, h: Any, k: Array) -> tuple[Array, SquaredSum]:
-    """S ← ρ s + (1 − ρ) g²;  x ← x − α g / √(s + ε)
+    """s ← ρ s + (1 − ρ) g²;  x ← x − α g / √(s + ε)
 
     Source: Tieleman, Hinton, Coursera lecture 6.5 (2012); ε inside the root as in optax.rmsprop.
     """
@@ -110,7 +110,7 @@ class Moments(NamedTuple):
 
 
 def _adam(g: Array, x: Array, state: Moments, h: Any, k: Array) -> tuple[Array, Moments]:
-    """M ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  x ← x − α m̂ / (√v̂ + ε),  m̂ = m/(1 − β₁ᵏ⁺¹), v̂ = v/(1 − β₂ᵏ⁺¹)
+    """m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  x ← x − α m̂ / (√v̂ + ε),  m̂ = m/(1 − β₁ᵏ⁺¹), v̂ = v/(1 − β₂ᵏ⁺¹)
 
     Source: Kingma, Ba, ICLR 2015, arXiv 1412.6980, algorithm 1.
     """

@@ -16,8 +16,19 @@ from gdbench.contracts import OUTCOMES
 
 DTYPES = ("float32", "float64")
 LABELLED = [(g, c, d) for g in GROUPS for d in DTYPES for c in g.cases if c.runs_in(d)]
-QUICK_IN_DOUBLE = ("parabola", "double well", "logarithm", "f* = -1000")
-"""Each group compiles a program for each dtype, which takes a second or two; the others in float64 count as slow."""
+SLOW = (
+    "fifty steps",
+    "quadratic",
+    "quartic",
+    "himmelblau",
+    "nesterov",
+    "trap",
+    "f* = 1e6",
+    "monkey saddle",
+    "flat valley",
+)
+QUICK = {"float64": {"parabola", "double well"}, "float32": {g.name for g in GROUPS} - {*SLOW}}
+"""Each group compiles a program for each dtype, which takes a second or two: the rest count as slow."""
 
 
 @functools.cache
@@ -51,9 +62,20 @@ def _row(group: Group, case: Case, dtype: str) -> pd.Series:
     return table[mine].iloc[0]
 
 
-@pytest.mark.parametrize(
-    ("group", "case", "dtype"), [pytest.param(*p, id=f"{p[0].name}: {p[1].name}-{p[2]}") for p in LABELLED]
-)
+def _parameters() -> list[Any]:
+    return [
+        pytest.param(
+            group,
+            case,
+            dtype,
+            id=f"{group.name}: {case.name}-{dtype}",
+            marks=() if group.name in QUICK[dtype] else pytest.mark.slow,
+        )
+        for group, case, dtype in LABELLED
+    ]
+
+
+@pytest.mark.parametrize(("group", "case", "dtype"), _parameters())
 def test_labelled_descent(group: Group, case: Case, dtype: str) -> None:
     row = _row(group, case, dtype)
     known = _group(group.name, dtype)[1]
@@ -84,6 +106,7 @@ def test_every_difference_between_the_precisions_has_a_reason() -> None:
     assert [c.name for g in GROUPS for c in g.cases if c.only and not c.why] == []
 
 
+@pytest.mark.slow
 def test_thresholds_follow_the_definition() -> None:
     for name, low, high in (("parabola", 5.5, 7.0), ("double well", 0.1, 0.4), ("line", 4.5, 5.5)):
         assert low < _group(name, "float32")[1]["scale"] < high

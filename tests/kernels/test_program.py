@@ -59,7 +59,7 @@ def test_the_sample_is_a_hard_one() -> None:
     assert _whole()["outcome"].nunique() >= 3
 
 
-@pytest.mark.parametrize("tile", [1, 16])
+@pytest.mark.parametrize("tile", [1, pytest.param(16, marks=pytest.mark.slow)])
 def test_the_tile_changes_nothing(tile: int) -> None:
     _identical(_whole(), _rosenbrock(tile=tile))
 
@@ -104,6 +104,7 @@ def test_more_of_a_grid_changes_no_row_that_was_there() -> None:
     _identical(_whole()[few].reset_index(drop=True), _rosenbrock(RATES[:3], _points(100)[:7]))
 
 
+@pytest.mark.slow
 def test_a_hyperparameter_gives_the_same_as_a_value_and_as_an_axis() -> None:
     axis = gd.sweep("quadratic", "momentum", learning_rate=[0.05, 0.1], momentum=[0.5, 0.9], steps=60).table
     value = gd.sweep("quadratic", "momentum", learning_rate=[0.05, 0.1], momentum=0.9, steps=60).table
@@ -192,12 +193,14 @@ def test_noise_depends_on_seed_and_start_alone() -> None:
     _identical(kept[NOISE], _noisy()[NOISE])
 
 
+@pytest.mark.slow
 def test_optimizers_meet_the_same_noise() -> None:
     # Without momentum, momentum is gradient descent, up to the rounding of 0 m + g.
     same = _digits("momentum", learning_rate=[0.5], momentum=0.0, seeds=2)
     np.testing.assert_allclose(same["f_final"], _noisy()["f_final"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_so_does_the_seed_of_the_suite() -> None:
     assert _noisy()["f_final"].nunique() == 2
     assert not set(_digits("gd", learning_rate=[0.5], seeds=2, seed=1)["f_final"]) & set(_noisy()["f_final"])

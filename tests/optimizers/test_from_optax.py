@@ -65,6 +65,7 @@ def test_what_needs_more_than_a_gradient_is_refused_with_the_reason() -> None:
         gd.sweep("parabola", "optax/lbfgs", learning_rate=0.1)
 
 
+@pytest.mark.slow
 def test_a_number_left_out_and_a_number_given_are_different_rules() -> None:
     options = {"learning_rate": 0.1, "x0": [[1.0, 0.0]], "steps": 20, "dtype": "float64"}
     with_none = gd.sweep("quadratic", "optax/sgd", **options).table

@@ -81,6 +81,7 @@ def test_our_rules_equal_optax_step_by_step(problem: str) -> None:
         np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-12, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_the_rule_as_it_stands() -> None:
     options = {"learning_rate": [0.02, 0.1], "x0": [[1.0, -2.0]], "steps": 100, "dtype": "float64", "paths": 9}
     ours = gd.sweep("quadratic", "momentum", momentum=[0.5, 0.9], **options).table
@@ -155,6 +156,7 @@ def test_an_unknown_hyperparameter_is_refused_with_the_nearest_one() -> None:
         gd.sweep("parabola", "gd", learning_rat=0.1)
 
 
+@pytest.mark.slow
 def test_adam_cannot_move_faster_than_its_bound() -> None:
     # 7.27 rates a step at the defaults, whatever the size of the gradients.
     options = {"x0": [[3.0]], "steps": 150, "dtype": "float64", "paths": 9}
