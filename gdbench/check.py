@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from gdbench.catalogue import gather
+from gdbench.choices import resolve_optimizer
 from gdbench.face import problem, sweep
 from gdbench.grid import log_axis, starts
-from gdbench.suite import resolve_optimizer
 from gdbench.theory.forms import ClosedForm
 
 HEADER = ["check", "setting", "measured", "exact", "error", "allowed", "holds"]

@@ -6,7 +6,6 @@ selected, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import traceback
@@ -164,9 +163,9 @@ def run(
 @app.command()
 def status(run: RUN, as_json: JSON = False) -> None:
     """Say what of a run is done."""
-    from gdbench import commands, store
+    from gdbench import commands, results
 
-    raise typer.Exit(commands.status(store.load(run_path(run)), as_json))
+    raise typer.Exit(commands.status(results.load(run_path(run)), as_json))
 
 
 @app.command()
@@ -177,7 +176,7 @@ def report(
 ) -> None:
     """Write the report of a run: one HTML page that opens offline, its figures, a Markdown summary."""
     from gdbench.report import write_report
-    from gdbench.store import load
+    from gdbench.results import load
 
     page = write_report(load(run_path(run)), out)
     if as_json:
@@ -243,10 +242,9 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except usage_error as error:
         code = _fail(" ".join(error.format_message().split()), 2)
-    except BrokenPipeError:
-        # The reader of stdout went away (head, say); there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except SystemExit as stop:
+        # typer exits with 1 when the reader of stdout went away (head, say), and muffles stdout: that is no failure.
+        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else stop.code
     except Exception as error:  # a fault of gdbench itself
         traceback.print_exc()
         code = _fail(f"internal error: {type(error).__name__}: {error}", 3)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gdbench import terminal
 from gdbench.contracts import OUTCOMES
-from gdbench.store import Results
+from gdbench.results import Results
 from gdbench.suite import Suite
 
 REPORTED = 1_000_000

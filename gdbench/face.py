@@ -11,23 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdbench import store
+from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.grid import Starts, as_starts, as_values
-from gdbench.store import Results
-from gdbench.suite import (
-    Header,
-    OutcomeSettings,
-    ProblemChoice,
-    Suite,
-    Trial,
-    build_suite,
-    choose_optimizer,
-    describe_suite,
-    read_suite,
-    resolve_optimizer,
-    resolve_problem,
-)  # fmt: skip
+from gdbench.results import Results
+from gdbench.results import load as read_run
+from gdbench.suite import Header, OutcomeSettings, Suite, Trial, build_suite, describe_suite, read_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -300,4 +290,4 @@ def run(
 
 def load(path: str | Path) -> Run:
     """A run from its folder (or the newest run of a suite's folder), without JAX."""
-    return Run(store.load(path))
+    return Run(read_run(path))

@@ -49,7 +49,7 @@ MOST_VALUES = 10_000_000
 
 def _check_ends(low: float, high: float, num: int) -> None:
     if isinstance(num, bool) or not isinstance(num, int) or not 1 <= num <= MOST_VALUES:
-        raise SuiteError([f"num must be a whole number from 1 to {MOST_VALUES:,}, got {num!r}"])
+        raise SuiteError([f"num must be a whole number of at least 1 and at most {MOST_VALUES:,}, got {num!r}"])
     if not (math.isfinite(low) and math.isfinite(high)):
         raise SuiteError([f"the ends of an axis must be finite, got {low:g} and {high:g}"])
     if low == high and num > 1:
@@ -85,7 +85,7 @@ def _from_table(table: Mapping[str, Any]) -> Values:
     pair = isinstance(ends, Sequence) and len(ends) == 2
     numbers = pair and all(type(e) in (int, float) and _finite(e) for e in ends)
     if not numbers:
-        raise SuiteError([f"{spacing[0]} takes two finite numbers, [low, high], got {ends!r}"])
+        raise SuiteError([f"{spacing[0]} takes two numbers, [low, high], both finite, got {ends!r}"])
     return (log_axis if spacing[0] == "log" else linear_axis)(float(ends[0]), float(ends[1]), table["num"])
 
 
@@ -170,7 +170,7 @@ class Starts:
         faults = []
         if self.kind == "sobol" and problem.dim > SOBOL_DIMENSIONS:
             faults.append(
-                f"Sobol points have at most {SOBOL_DIMENSIONS:,} coordinates, {problem.label} has {problem.dim:,}"
+                f"starts of kind 'sobol' have at most {SOBOL_DIMENSIONS:,} coordinates, {problem.label} {problem.dim:,}"
             )
         for i, point in enumerate(self.points):
             if len(point) != problem.dim:

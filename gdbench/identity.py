@@ -13,16 +13,17 @@ import numpy as np
 OURS = ("gdbench", "optax", "jax", "jaxlib", "builtins", "numpy")
 
 
-def code_identity(value: Any, depth: int = 8) -> str:
+def code_identity(value: Any, within: tuple[int, ...] = ()) -> str:
     """A text that differs when a function would do something else.
 
     A function of gdbench, or of a package whose version is recorded, is known by its qualified name; user code by the
     whole file it stands in, for a rule may lean on anything there; code without a file (typed into a prompt) by its
-    bytecode. What a function closes over, and the arguments of a ``functools.partial``, belong to it.
+    bytecode. What a function closes over, and the arguments of a ``functools.partial``, belong to it. ``within`` are
+    the objects that lead here: one that holds itself is named once.
     """
-    if depth == 0:
-        return "…"
-    inner = functools.partial(code_identity, depth=depth - 1)
+    if id(value) in within:
+        return "itself"
+    inner = functools.partial(code_identity, within=(*within, id(value)))
     if isinstance(value, functools.partial):
         return f"partial({inner(value.func)}, {inner(value.args)}, {inner(value.keywords)})"
     if isinstance(value, Mapping):

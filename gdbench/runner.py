@@ -23,8 +23,9 @@ from gdbench.contracts import CONVERGED, RESTS, TRAPPED
 from gdbench.errors import CellError, GdbenchError
 from gdbench.kernels import execute, rest, surface
 from gdbench.plan import CLASSIFIED_DIMENSION, Cell, make_plan, noise_word, thresholds
+from gdbench.results import Results, load
 from gdbench.rows import to_table
-from gdbench.store import Results, RunFolder
+from gdbench.store import RunFolder
 from gdbench.suite import Suite, Trial
 
 MOST_TILE = 16
@@ -288,7 +289,7 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
                 else:
                     target.note(event="failed", cell=cell, error=one_line(error))
                     options.progress.warn(f"{run.cell.label} failed: {one_line(error)}")
-    return store.load(path)
+    return load(path)
 
 
 def cache_folder() -> Path:

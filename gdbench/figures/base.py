@@ -24,7 +24,7 @@ MOST_PANELS = 12
 
 
 class Results(Protocol):
-    """What a figure reads of a run (``gdbench.store.Results`` has it)."""
+    """What a figure reads of a run (``gdbench.results.Results`` has it)."""
 
     @property
     def suite(self) -> dict[str, Any]:

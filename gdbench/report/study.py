@@ -23,7 +23,7 @@ RECORD = (
 
 
 class Results(figures.Results, Protocol):
-    """What the report asks of a run; ``gdbench.store.Results`` provides it."""
+    """What the report asks of a run; ``gdbench.results.Results`` provides it."""
 
     @property
     def path(self) -> Path | None:

@@ -1,4 +1,4 @@
-"""A run made of NumPy descents, with the interface of gdbench.store.Results."""
+"""A run made of NumPy descents, with the interface of gdbench.results.Results."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import Cost, Hyperparameter, Optimizer, Oracle, Step
 from gdbench.errors import SuiteError
-from gdbench.suite import resolve_optimizer
+from gdbench.choices import resolve_optimizer
 
 STEPS = 200
 CATALOGUE = gather("gdbench.optimizers", Optimizer)

@@ -1,4 +1,4 @@
-"""Runs made up for the tests: NumPy gradient descents in the shape that ``gdbench.store.Results`` has."""
+"""Runs made up for the tests: NumPy gradient descents in the shape that ``gdbench.results.Results`` has."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def descents(cell: dict[str, Any]) -> pd.DataFrame:
 
 @dataclass
 class FakeResults:
-    """A run in memory with the interface of ``gdbench.store.Results``."""
+    """A run in memory with the interface of ``gdbench.results.Results``."""
 
     cells: list[dict[str, Any]]
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)

@@ -1,0 +1,168 @@
+"""Names to things: the problems and optimizers that a suite or a sweep asks for, with their axes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gdbench.catalogue import gather, look_up
+from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
+from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean
+from gdbench.grid import Values, as_values
+from gdbench.optimizers import from_optax
+
+
+@dataclass(frozen=True)
+class ProblemChoice:
+    """A problem of an experiment: one built object an instance, and the axes over its traced parameters."""
+
+    instances: tuple[Problem, ...]
+    axes: dict[str, Values]
+
+    @property
+    def problem(self) -> Problem:
+        """The first instance; all share objective, dimension and label."""
+        return self.instances[0]
+
+
+@dataclass(frozen=True)
+class OptimizerChoice:
+    """An optimizer of an experiment: its label, axes (single values among them) and static settings."""
+
+    optimizer: Optimizer
+    label: str
+    axes: dict[str, Values]
+    static: dict[str, Any]
+
+
+def load_attribute(name: str, allow_code: bool) -> Any:
+    """What ``package.module:attribute`` names."""
+    if not allow_code:
+        raise GdbenchError(f"{name!r} is code of your own: say --allow-code to run it")
+    module_name, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # user code may fail in any way while it is imported
+        raise GdbenchError(f"{name!r}: importing {module_name} failed: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise GdbenchError(f"{name!r}: {module_name} has no {attribute!r}: {did_you_mean(attribute, public)}")
+    return getattr(module, attribute)
+
+
+def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
+    """An optimizer from its name, from ``package.module:attribute``, an Optimizer, or an optax constructor."""
+    if isinstance(given, str):
+        if ":" in given:
+            return resolve_optimizer(load_attribute(given, allow_code))
+        missing = given.removeprefix("optax/")
+        if given.startswith("optax/") and missing in from_optax.NEEDS_MORE:
+            raise UnknownNameError(
+                f"{given} needs {from_optax.NEEDS_MORE[missing]}, which gdbench does not give it yet"
+            )
+        return look_up(gather("gdbench.optimizers", Optimizer), given, "optimizer")
+    if isinstance(given, Optimizer):
+        return given
+    if hasattr(given, "init") and hasattr(given, "update"):
+        return from_optax.from_transformation(given)
+    if callable(given):
+        return from_optax.from_callable(given)
+    raise SuiteError([f"an optimizer is a name, an Optimizer or a function that returns one, got {given!r}"])
+
+
+def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Problem:
+    """A problem from its name and settings, from ``package.module:attribute``, or a Problem."""
+    if isinstance(given, str):
+        if ":" in given:
+            return resolve_problem(load_attribute(given, allow_code), **settings)
+        given = look_up(gather("gdbench.problems", ProblemFamily), given, "problem")
+    if isinstance(given, ProblemFamily):
+        return given(**settings)
+    if isinstance(given, Problem) and not settings:
+        return given
+    if callable(given) and not isinstance(given, Problem):
+        try:
+            built = given(**settings)
+        except GdbenchError:
+            raise
+        except Exception as error:  # a user's builder may fail in any way
+            name = getattr(given, "__name__", given)
+            raise SuiteError([f"problem {name!r} cannot be built: {type(error).__name__}: {error}"]) from error
+        return resolve_problem(built)
+    raise SuiteError([f"a problem is a name, a Problem or a function that returns one, got {given!r}"])
+
+
+def _label(given: dict[str, Any]) -> str | None:
+    label = given.pop("label", None)
+    if label is not None and (not isinstance(label, str) or not label.strip()):
+        raise SuiteError([f"a label is a text, got {label!r}"])
+    return label
+
+
+def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> ProblemChoice:
+    """The problem of an entry: static settings build it, parameters become axes, ``instance`` may be a list."""
+    given = dict(entry)
+    name = given.pop("name")
+    label = _label(given)
+    if ":" in name:
+        family = load_attribute(name, allow_code)
+    else:
+        family = look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
+    known = family.parameters if isinstance(family, ProblemFamily) else {}
+    axes = {key: as_values(given.pop(key)) for key in list(given) if key in known}
+    instances = given.pop("instance", None)
+    numbers = [None] if instances is None else (instances if isinstance(instances, list) else [instances])
+    whole = instances is None or all(type(n) is int for n in numbers)
+    if not numbers or not whole or len(set(numbers)) < len(numbers):
+        raise SuiteError([f"instance must be a whole number or a list of different ones, got {instances!r}"])
+    built = []
+    for number in numbers:
+        settings = given if number is None else {**given, "instance": number}
+        built.append(resolve_problem(family, allow_code, **settings))
+    single = {n: v.values[0] for n, v in axes.items() if len(v) == 1}
+    if single:
+        built = [replace(p, parameters={**p.parameters, **single}) for p in built]
+    if label:
+        built = [replace(p, label=label) for p in built]
+    return ProblemChoice(tuple(built), {n: v for n, v in axes.items() if len(v) > 1})
+
+
+def choose_optimizer(entry: Mapping[str, Any], rate: Values | None, allow_code: bool = True) -> OptimizerChoice:
+    """The optimizer of an entry, its hyperparameters as axes or static values, and a label that tells it apart."""
+    given = dict(entry)
+    name = given.pop("name")
+    label = _label(given)
+    optimizer = name if isinstance(name, Optimizer) else resolve_optimizer(name, allow_code)
+    specs = optimizer.hyperparameters
+    for key in given:
+        if key not in specs:
+            raise SuiteError([f"{optimizer.name} has no hyperparameter {key!r}: {did_you_mean(key, specs)}"])
+    axes: dict[str, Values] = {}
+    static: dict[str, Any] = {}
+    for key, spec in specs.items():
+        value = given.get(key, rate if key == "learning_rate" and rate is not None else spec.default)
+        if value is None and not (spec.static or spec.optional):
+            raise SuiteError([f"{optimizer.name} needs a value for {key!r}: it has no default"])
+        if spec.static or value is None:
+            static[key] = _checked_static(optimizer.name, key, spec, value)
+        else:
+            axes[key] = as_values(value)
+    told = {k: v for k, v in given.items() if k != "learning_rate" and not (k in axes and len(axes[k]) > 1)}
+    shown = ", ".join(f"{k}={_short(v)}" for k, v in told.items() if v != specs[k].default)
+    return OptimizerChoice(optimizer, label or optimizer.name + (f"({shown})" if shown else ""), axes, static)
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _checked_static(name: str, key: str, spec: Hyperparameter, value: Any) -> Any:
+    if spec.default is not None and value is not None and type(value) is not type(spec.default):
+        kind = type(spec.default).__name__
+        raise SuiteError([f"{name}: {key!r} shapes the program and must be one {kind}, got {value!r}"])
+    return value
