@@ -153,7 +153,8 @@ def choose_optimizer(entry: Mapping[str, Any], rate: Values | None, allow_code: 
         else:
             axes[key] = as_values(value)
     told = {k: v for k, v in given.items() if k != "learning_rate" and not (k in axes and len(axes[k]) > 1)}
-    shown = ", ".join(f"{k}={_short(v)}" for k, v in told.items() if v != specs[k].default)
+    values = {k: axes[k].values[0] if k in axes else v for k, v in told.items()}
+    shown = ", ".join(f"{k}={_short(v)}" for k, v in values.items() if v != specs[k].default)
     return OptimizerChoice(optimizer, label or optimizer.name + (f"({shown})" if shown else ""), axes, static)
 
 

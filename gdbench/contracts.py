@@ -23,8 +23,11 @@ NONFINITE, DIVERGED, CONVERGED, TRAPPED, OSCILLATING, UNFINISHED = range(len(OUT
 RESTS = ("", "minimum", "saddle", "maximum", "plateau", "stalled")
 """What a trapped descent rests at, from the signs of the Hessian's eigenvalues."""
 
-FLAGS = ("", "unverified", "rounding", "noise")
-"""A qualification of the outcome: converged without a known minimum, updates lost to rounding, a noise floor."""
+FLAGS = ("", "unverified", "rounding", "noise", "below")
+"""A qualification of the outcome: converged without a known minimum, updates lost to rounding, a noise floor, a value
+below the minimum that was stated."""
+
+UNVERIFIED, ROUNDING, NOISE, BELOW = range(1, len(FLAGS))
 
 Array = Any  # a NumPy or JAX array, or a tracer: jax.Array would import JAX
 Box = tuple[np.ndarray, np.ndarray]

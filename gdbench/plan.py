@@ -269,7 +269,7 @@ def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 
         tolerance = np.full(len(s), own.tolerance or problem.tolerance)
     else:
         tolerance = np.maximum(TOLERANCE[dtype] * np.minimum(1, s), 64 * float(np.finfo(dtype).eps) * abs(aim))
-    width = 1.0 if problem.box is None else float(np.max(np.asarray(problem.box[1]) - np.asarray(problem.box[0])))
+    width = 0.0 if problem.box is None else float(np.max(np.asarray(problem.box[1]) - np.asarray(problem.box[0])))
     same = np.ones(len(s))
     floor = aim - problem.offset if goal in ("minimum", "target") else 0.0
     return execute.Thresholds(tolerance, s, g, floor * same, problem.offset * same, abs(aim) * same, width * same)

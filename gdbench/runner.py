@@ -182,7 +182,7 @@ class CellRun:
         resting = np.flatnonzero(trapped & ~moving)
         if len(resting) and problem.dim <= CLASSIFIED_DIMENSION:
             chosen = {name: np.asarray(values)[resting] for name, values in lanes.parameters.items()}
-            curvature = float(limits.gradient_scale[0] / limits.width[0])
+            curvature = float(limits.gradient_scale[0] / (limits.width[0] or 1.0))
             kinds[resting] = rest.classify(problem, records["endpoint"][resting], chosen, curvature)
         return kinds
 

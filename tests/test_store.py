@@ -17,8 +17,8 @@ import pytest
 from gdbench import store
 from gdbench.contracts import FLAGS, OUTCOMES, RESTS
 from gdbench.errors import StoreError
-from gdbench.rows import CONSTANT_COLUMNS, empty_schema, to_table
 from gdbench.results import Results, load
+from gdbench.rows import CONSTANT_COLUMNS, empty_schema, to_table
 from gdbench.store import RunFolder, write_atomically, write_json
 
 LANES = 6

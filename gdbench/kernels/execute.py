@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.kernels.record import LANES, Thresholds
-from gdbench.kernels.scan import Descent, Lane, Shared
+from gdbench.kernels.scan import Descent, Lane, Shared, numerics
 
 _count_lock = threading.Lock()
 _compiles = 0
@@ -45,7 +45,8 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     """
     size = np.dtype(dtype).itemsize
     x = jax.ShapeDtypeStruct((descent.problem.dim,), dtype)
-    state = jax.eval_shape(lambda x: descent.initial_state(x), x)
+    with numerics(dtype):
+        state = jax.eval_shape(descent.initial_state, x)
     words = 4 * descent.problem.dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state)) + 64
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
     lanes = max(LEAST_LANES, min(most, room // (words * size)))
@@ -99,7 +100,7 @@ class Program:
         self._record: Any = None
 
     def _context(self) -> Any:
-        return jax.enable_x64(self.dtype == np.float64)
+        return numerics(self.dtype)
 
     def lanes(self, n: int) -> Lane:
         """The shapes of n lanes' arguments."""
@@ -130,7 +131,7 @@ class Program:
             run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
         )
 
-        with self._context(), jax.default_matmul_precision("highest"):
+        with self._context():
             shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), shared)
             counts = jax.ShapeDtypeStruct((self.blocks,), np.int32)
             one = self.lanes(1)
@@ -188,7 +189,8 @@ def to_dtype(tree: Any, dtype: Any) -> Any:
 
     def cast(leaf: Any) -> np.ndarray:
         array = np.asarray(leaf)
-        return array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and an outcome of its own
+            return array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
 
     return jax.tree.map(cast, tree)
 

@@ -17,7 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gdbench.contracts import CONVERGED, DIVERGED, NONFINITE, OSCILLATING, TRAPPED, UNFINISHED
+from gdbench.contracts import (
+    BELOW,
+    CONVERGED,
+    DIVERGED,
+    NOISE,
+    NONFINITE,
+    OSCILLATING,
+    ROUNDING,
+    TRAPPED,
+    UNFINISHED,
+    UNVERIFIED,
+)
 
 LANES = "lanes"
 NEVER = np.int32(2**31 - 2)
@@ -93,7 +104,7 @@ class Thresholds(NamedTuple):
         floor: the objective at the minimum (or at the target), so that gap = objective - floor.
         offset: f - objective.
         minimum: |f*|.
-        width: widest side of the start box.
+        width: widest side of the start box; 0 without a box, where max(1, max|x0|) takes its place.
     """
 
     tolerance: Any
@@ -128,6 +139,8 @@ class Tracker(NamedTuple):
     last_overshoot: Any
     sum_late: Any
     sum_early: Any
+    max_late: Any
+    max_early: Any
     window: Any
     early: Any
     early_at: Any
@@ -147,12 +160,13 @@ class Tracker(NamedTuple):
 
 def new_tracker(shape: Shape, dtype: Any, counted: bool) -> Tracker:
     """A tracker before the first point."""
+    top = jnp.full((), jnp.inf, dtype)
     zero, nan, never = jnp.zeros((), dtype), jnp.full((), jnp.nan, dtype), jnp.full((), -1, jnp.int32)
     n = len(shape.trace_steps)
     return Tracker(
         stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, gradient_norm=nan, best=jnp.full((), jnp.inf, dtype),
         last_above=never, last_restless=never, last_moved=never, overshoots=jnp.zeros((), jnp.int32),
-        last_overshoot=never, sum_late=zero, sum_early=zero, window=jnp.full((), -jnp.inf, dtype),
+        last_overshoot=never, sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
         early=zero, early_at=never, late=zero, late_at=never, first=zero, first_at=never, last=zero, last_at=never,
         counts=jnp.zeros((3,), jnp.int32) if counted else (),
         trace=jnp.full((n,), jnp.nan, dtype), trace_best=jnp.full((n,), jnp.nan, dtype),
@@ -242,12 +256,14 @@ def _absorb_ends(t: Tracker, k: Any, gap: Any, floor: Any) -> Tracker:
 
 
 def _absorb_late(t: Tracker, k: Any, gap: Any, steps: int, window: int) -> Tracker:
-    """Sums of the gap over W and over the window before it."""
-    late = (k >= steps - window)[:, None]
-    early = (k >= steps - 2 * window)[:, None] & ~late
+    """Sum and maximum of the gap over the last W points and over the W points before them."""
+    late = (k > steps - window)[:, None]
+    early = (k > steps - 2 * window)[:, None] & ~late
     return t._replace(
         sum_late=t.sum_late + jnp.sum(jnp.where(late, gap, 0), axis=0),
         sum_early=t.sum_early + jnp.sum(jnp.where(early, gap, 0), axis=0),
+        max_late=jnp.maximum(t.max_late, jnp.max(jnp.where(late, gap, -jnp.inf), axis=0)),
+        max_early=jnp.maximum(t.max_early, jnp.max(jnp.where(early, gap, -jnp.inf), axis=0)),
     )
 
 
@@ -380,6 +396,11 @@ def _rate(t: Tracker, layout: Layout) -> Any:
     return jnp.where((t.early_at >= 0) & (t.late_at > t.early_at), windows, by_ends)
 
 
+def _lasts(before: Any, after: Any) -> Any:
+    """Whether a number fell by less than 1%."""
+    return before - after < 0.01 * jnp.abs(before)
+
+
 def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresholds, layout: Layout) -> dict[str, Any]:
     """Outcome, flag, rate and steps of a finished lane; see ``contracts.OUTCOMES`` for the order of the rules."""
     steps, since = shape.steps, shape.steps - layout.window
@@ -387,15 +408,16 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
     judged = np.arange(0, steps + 1, layout.stride)
     if judged[-1] != steps:
         judged = np.append(judged, steps)
-    late = max(1, int(np.sum(judged >= since)))
-    early = max(1, int(np.sum((judged >= since - layout.window) & (judged < since))))
+    late = max(1, int(np.sum(judged > since)))
+    early = max(1, int(np.sum((judged > since - layout.window) & (judged <= since))))
     mean_late, mean_early = t.sum_late / late, t.sum_early / early
 
     settled = (t.last_above + 1 <= since) if not stochastic else (mean_late <= lane.tolerance)
     still = t.last_restless < since
     unmoved = t.last_moved < since
-    flat = mean_early - mean_late < 0.01 * jnp.abs(mean_early)
-    swings = (t.last_overshoot >= since) & flat
+    # A cycle whose length does not divide W shifts the mean by its phase; its largest gap stays.
+    flat = _lasts(mean_early, mean_late) | _lasts(t.max_early, t.max_late)
+    swings = (t.last_overshoot >= since) & flat & (goal != "unbounded")
     rest = {"minimum": TRAPPED, "target": TRAPPED, "rest": CONVERGED, "unbounded": UNFINISHED}[goal]
     known = goal in ("minimum", "target")
 
@@ -403,9 +425,11 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
     outcome = jnp.where(still, rest, outcome)
     outcome = jnp.where(settled, CONVERGED, outcome) if known else outcome
     outcome = jnp.where(stopped, jnp.where(t.stop % 2 == 0, NONFINITE, DIVERGED), outcome)
-    flag = jnp.where((outcome == UNFINISHED) & unmoved, 2, 0)
-    flag = jnp.where(outcome == CONVERGED, 0 if known else 1, flag)
-    flag = jnp.where((outcome == OSCILLATING) & stochastic, 3, flag)
+    flag = jnp.where((outcome == UNFINISHED) & unmoved, ROUNDING, 0)
+    flag = jnp.where(outcome == CONVERGED, 0 if known else UNVERIFIED, flag)
+    flag = jnp.where((outcome == OSCILLATING) & stochastic, NOISE, flag)
+    below = t.best - lane.floor < -lane.tolerance if goal == "minimum" else False
+    flag = jnp.where(below & ~stopped, BELOW, flag)
     settle = jnp.where(stopped | (t.last_above >= steps) | (not known), -1, t.last_above + 1)
     return {
         "outcome": outcome.astype(jnp.int8),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import RESTS, Problem
-from gdbench.kernels.scan import unravel_of
+from gdbench.kernels.scan import numerics, unravel_of
 
 _BATCH = 512
 _FLAT = 1e-6
@@ -34,7 +34,7 @@ def classify(problem: Problem, points: np.ndarray, parameters: dict[str, np.ndar
     eigenvalue is compared with.
     """
     found = np.zeros(len(points), np.int8)
-    with jax.enable_x64(True):
+    with numerics(np.float64):
         for i in range(0, len(points), _BATCH):
             rows = np.minimum(np.arange(i, i + _BATCH), len(points) - 1)
             chosen = {name: values[rows].astype(np.float64) for name, values in parameters.items()}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import Problem
-from gdbench.kernels.scan import unravel_of
+from gdbench.kernels.scan import numerics, unravel_of
 
 SAMPLES, SAMPLES_OF_LARGE, LARGE = 1024, 128, 100
 
@@ -32,7 +32,7 @@ def measure_scales(problem: Problem, settings: Sequence[Mapping[str, float]]) ->
         return value, jnp.sqrt(jnp.sum(gradient**2))
 
     scales = []
-    with jax.enable_x64(True):
+    with numerics(np.float64):
         evaluate = jax.jit(lambda x, data, p: jax.lax.map(lambda x: at(x, data, p), x, batch_size=64))
         for setting in settings:
             values, norms = evaluate(points, problem.data, {n: np.float64(v) for n, v in setting.items()})

@@ -6,8 +6,9 @@ has ended runs on, with its record closed. A block ends early when all of its la
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,6 +21,20 @@ from jax.flatten_util import ravel_pytree
 from gdbench.contracts import CONVERGED, Cost, Optimizer, Oracle, Problem, Step
 from gdbench.kernels import record
 from gdbench.kernels.record import LANES, Layout, Shape, Thresholds, Tracker
+
+
+@contextlib.contextmanager
+def numerics(dtype: Any) -> Iterator[None]:
+    """How every program of gdbench is traced and called, whatever the process around it has set.
+
+    64-bit types where the dtype asks for them, matrix products at full precision, implicit rank promotion allowed.
+    """
+    with (
+        jax.enable_x64(np.dtype(dtype) == np.float64),
+        jax.default_matmul_precision("highest"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
 
 
 class Lane(NamedTuple):
@@ -111,7 +126,8 @@ class Descent:
         seed, word = shared.key_words
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), word), lane.start)
         key = jax.random.fold_in(key, lane.seed)
-        far = record.FAR_AWAY * lane.thresholds.width
+        width = lane.thresholds.width
+        far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(x0))))
         targets = lane.thresholds.floor + shared.targets * lane.thresholds.scale
         absorb = record.absorber(shape, layout)
 
@@ -246,7 +262,8 @@ class Descent:
         out |= {
             "f_start": t.start + offset, "f_final": final + offset, "f_best": jnp.minimum(t.best, t.start) + offset,
             "gap_final": gap(final), "gap_best": gap(jnp.minimum(t.best, t.start)),
-            "grad_norm_final": jnp.where(ended, t.gradient_norm, norm), "distance": distance,
+            "grad_norm_final": jnp.where(ended, t.gradient_norm if optimizer.uses_gradient else nan, norm),
+            "distance": distance,
             "basin": jnp.where(out["outcome"] == CONVERGED, nearest, -1),
             "trace": t.trace - (lane.thresholds.floor if known else -offset),
             "trace_best": t.trace_best - (lane.thresholds.floor if known else -offset),
@@ -257,7 +274,7 @@ class Descent:
             out |= {"trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
         if shape.path_steps:
             last = np.array(shape.path_steps, np.int32) == shape.steps
-            out["path"] = jnp.where(last[:, None] & ~ended, s.x, path)
+            out["path"] = jnp.where(last[:, None] & (record.stop_step(t.stop) >= shape.steps), s.x, path)
         return {name: column for name, column in out.items() if not isinstance(column, tuple)}
 
     @property
@@ -285,7 +302,8 @@ class Descent:
             cost.append(self._trial(x)[1].cost)
             return x
 
-        jax.eval_shape(once, jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
+        with numerics(np.float32):
+            jax.eval_shape(once, jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
         return cost[0]
 
     def initial_state(self, x: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.contracts import Problem
-from gdbench.kernels.scan import unravel_of
+from gdbench.kernels.scan import numerics, unravel_of
 
 POINTS = {1: 401, 2: 121}
 """Points a side, by dimension."""
@@ -40,7 +40,7 @@ def _evaluate(problem: Problem, points: np.ndarray, dtype: Any) -> tuple[np.ndar
     unravel = unravel_of(problem)
     parameters = {name: np.asarray(value, dtype) for name, value in problem.parameters.items()}
     data = jax.tree.map(lambda a: np.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else a, problem.data)
-    with jax.enable_x64(dtype == np.float64):
+    with numerics(dtype):
         both = jax.jit(jax.vmap(jax.value_and_grad(lambda x: problem.objective(unravel(x), data, parameters))))
         values, gradients = both(points.astype(dtype))
         return np.asarray(values), np.asarray(gradients)

@@ -35,6 +35,7 @@ KNOWN_FAULTS = {
     "fromage": "depends on the origin",
     "lamb": "depends on the origin",
     "lars": "depends on the origin",
+    "optimistic_adam": "deprecated by optax in favour of optimistic_adam_v2",
     "rprop": "emits the update of the step before (optax pull request 1725)",
 }
 """Upstream faults and limits that the report prints beside the results."""

@@ -106,7 +106,10 @@ def _outcome(h: History, steps: int, known: Mapping[str, Any]) -> str:
         return "trapped"
     mean = float(np.mean(np.array(h.f[steps - window + 1 :], float)))
     before = float(np.mean(np.array(h.f[max(0, steps - 2 * window + 1) : steps - window + 1], float)))
-    if any(k >= steps - window for k in _overshoot_steps(h)) and mean > 0.99 * before:
+    most = max(h.f[steps - window + 1 :])
+    most_before = max(h.f[max(0, steps - 2 * window + 1) : steps - window + 1])
+    flat = mean > 0.99 * before or most > 0.99 * most_before
+    if any(k >= steps - window for k in _overshoot_steps(h)) and flat:
         return "oscillating"
     return "unfinished"
 

@@ -14,12 +14,12 @@ import pytest
 
 import gdbench as gd
 from gdbench import runner
+from gdbench.choices import resolve_optimizer
 from gdbench.contracts import Optimizer
 from gdbench.kernels import execute
 from gdbench.kernels.record import Shape, chunk_length, rate_window, window_length
 from gdbench.kernels.scan import Descent
 from gdbench.plan import make_plan
-from gdbench.choices import resolve_optimizer
 from gdbench.suite import build_suite
 
 RATES = np.geomspace(1e-4, 1e-2, 24).tolist()

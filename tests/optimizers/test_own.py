@@ -14,9 +14,9 @@ from jax import lax
 
 import gdbench as gd
 from gdbench.catalogue import gather
+from gdbench.choices import resolve_optimizer
 from gdbench.contracts import Cost, Hyperparameter, Optimizer, Oracle, Step
 from gdbench.errors import SuiteError
-from gdbench.choices import resolve_optimizer
 
 STEPS = 200
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
