@@ -156,7 +156,7 @@ _FLAG_TEXTS = {
     "rounding": ("care", "Rounding floor", _ROUNDED),
     "unverified": ("care", "Unverified", _UNVERIFIED),
     "noise": ("note", "Noise floor", "stopped falling at a floor that the noise of the mini-batches sets"),
-    "below": ("bad", "Below the minimum", "fell below the minimum that the problem states, which cannot be right"),
+    "below": ("problem", "Below the minimum", "fell below the minimum that the problem states, which cannot be right"),
 }
 
 
