@@ -20,8 +20,8 @@ from gdbench.errors import SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity
 from gdbench.kernels import execute, scale
-from gdbench.kernels.record import Shape, window_length
-from gdbench.kernels.scan import Descent, fixed_cost, layout_of
+from gdbench.kernels.descent import Descent, fixed_cost, layout_of
+from gdbench.kernels.layout import Shape, window_length
 from gdbench.suite import OptimizerChoice, ProblemChoice, Suite, Trial, grid_of
 
 SHOWN_COORDINATES = 3

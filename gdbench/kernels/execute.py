@@ -6,6 +6,7 @@ the grid. A dispatch runs ``tile`` blocks on each device, one after the other; b
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,8 +17,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gdbench.kernels.record import LANES, Thresholds
-from gdbench.kernels.scan import Descent, Lane, Shared, numerics
+from gdbench.kernels.descent import Descent, Lane, Shared, numerics
+from gdbench.kernels.layout import LANES, Thresholds
+from gdbench.kernels.scan import descend
 
 _count_lock = threading.Lock()
 _compiles = 0
@@ -118,7 +120,8 @@ class Program:
 
         def run_block(args: tuple[Any, Packed], shared: Shared) -> Packed:
             count, lanes = args
-            run = jax.vmap(self.descent.descend, in_axes=(None, 0, None), axis_name=LANES)
+            one = functools.partial(descend, self.descent)
+            run = jax.vmap(one, in_axes=(None, 0, None), axis_name=LANES)
             records = run(count, unpack(lanes, self._lane), shared)
             packed, self._record = pack(records)
             return packed

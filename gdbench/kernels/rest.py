@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import RESTS, Problem
-from gdbench.kernels.scan import numerics, unravel_of
+from gdbench.kernels.descent import numerics, unravel_of
 
 _BATCH = 512
 _FLAT = 1e-6

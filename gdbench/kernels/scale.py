@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import Problem
-from gdbench.kernels.scan import numerics, unravel_of
+from gdbench.kernels.descent import numerics, unravel_of
 
 SAMPLES, SAMPLES_OF_LARGE, LARGE = 1024, 128, 100
 

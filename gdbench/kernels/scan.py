@@ -6,9 +6,6 @@ has ended runs on, with its record closed. A block ends early when all of its la
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -16,45 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
-from gdbench.contracts import CONVERGED, Cost, Optimizer, Oracle, Problem, Step
+from gdbench.contracts import CONVERGED, Oracle, Step
 from gdbench.kernels import record
-from gdbench.kernels.record import LANES, Layout, Shape, Thresholds, Tracker
-
-
-@contextlib.contextmanager
-def numerics(dtype: Any) -> Iterator[None]:
-    """How every program of gdbench is traced and called, whatever the process around it has set.
-
-    64-bit types where the dtype asks for them, matrix products at full precision, implicit rank promotion allowed.
-    """
-    with (
-        jax.enable_x64(np.dtype(dtype) == np.float64),
-        jax.default_matmul_precision("highest"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
-
-
-class Lane(NamedTuple):
-    """The arguments of one descent: traced scalars, the start [dim], and the two indices that key its noise."""
-
-    hyperparameters: dict[str, Any]
-    parameters: dict[str, Any]
-    x0: Any
-    start: Any
-    seed: Any
-    thresholds: Thresholds
-
-
-class Shared(NamedTuple):
-    """The arguments that all lanes of a block share: problem data, two words that key the noise, facts."""
-
-    data: Any
-    key_words: Any
-    minimizers: Any
-    targets: Any
+from gdbench.kernels.descent import Descent, Lane, Shared
+from gdbench.kernels.layout import LANES
+from gdbench.kernels.record import Tracker
 
 
 class State(NamedTuple):
@@ -67,143 +31,116 @@ class State(NamedTuple):
     counts: Any
 
 
-def unravel_of(problem: Problem) -> Callable[[Any], Any]:
-    """Flat vector -> the problem's own x."""
-    if problem.template is None:
-        return lambda x: x
-    template = problem.template
-
-    def unravel(x: Any) -> Any:
-        like = jax.tree.map(lambda leaf: jnp.zeros(np.shape(leaf), x.dtype), template)
-        return ravel_pytree(like)[1](x)
-
-    return unravel
-
-
-def fixed_cost(cost: Cost) -> bool:
-    """Whether a step states its cost as plain integers."""
-    return all(isinstance(n, int) for n in cost)
-
-
-def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layout:
-    """Lengths of chunk and windows; a stochastic problem is judged once a chunk."""
-    window = record.window_length(steps)
-    by_gradient = problem.goal == "rest" and uses_gradient
-    if problem.stochastic:
-        stride = max(1, min(problem.judge_every, steps // 4))
-        return Layout(stride, stride, window, max(1, steps // stride // 32), by_gradient)
-    chunk = record.chunk_length(steps)
-    return Layout(chunk, 1, window, record.rate_window(steps, chunk), by_gradient)
-
-
 Carry = tuple[State, Tracker, Any]
+"""What goes from chunk to chunk: state, tracker, recorded iterates."""
 
 
-class Descent:
-    """One (problem, optimizer) with its static settings: ``descend`` is the record of one lane, in pure JAX."""
+def descend(descent: Descent, count: Any, lane: Lane, shared: Shared) -> dict[str, Any]:
+    """The record of one descent; ``count`` (lanes in use, unbatched) is 0 for padding, which is skipped."""
+    return Run(descent, lane, shared).record(count)
 
-    def __init__(self, problem: Problem, optimizer: Optimizer, static: Mapping[str, Any], shape: Shape) -> None:
-        self.problem, self.optimizer, self.static, self.shape = problem, optimizer, dict(static), shape
-        self.layout = layout_of(problem, shape.steps, optimizer.uses_gradient)
-        self.unravel = unravel_of(problem)
 
-    def _oracle(self, data: Any, parameters: Any) -> Oracle:
-        def value(x: Any) -> Any:
-            return jnp.asarray(self.problem.objective(self.unravel(x), data, parameters), x.dtype)
+class Run:
+    """The arguments of one descent with what follows from them; all methods are traced, none keeps state."""
 
-        ravel = (lambda tree: tree) if self.problem.template is None else (lambda tree: ravel_pytree(tree)[0])
-        return Oracle(value, jax.value_and_grad(value), self.unravel, ravel, self.problem.stochastic)
-
-    def _judged_gradient_norm(self, gradient: Any) -> Any:
-        return jnp.sqrt(jnp.sum(gradient * gradient))
-
-    def descend(self, count: Any, lane: Lane, shared: Shared) -> dict[str, Any]:
-        """The record of one descent; ``count`` (lanes in use, unbatched) is 0 for padding, which is skipped."""
-        problem, optimizer, shape, layout = self.problem, self.optimizer, self.shape, self.layout
-        x0, dtype = lane.x0, lane.x0.dtype
-        h = SimpleNamespace(**self.static, **lane.hyperparameters)
-        full = self._oracle(shared.data, lane.parameters)
+    def __init__(self, descent: Descent, lane: Lane, shared: Shared) -> None:
+        self.descent, self.lane, self.shared = descent, lane, shared
+        self.problem, self.optimizer = descent.problem, descent.optimizer
+        self.shape, self.layout = descent.shape, descent.layout
+        self.dtype = lane.x0.dtype
+        self.h = SimpleNamespace(**descent.static, **lane.hyperparameters)
+        self.full = descent.oracle(shared.data, lane.parameters)
         seed, word = shared.key_words
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), word), lane.start)
-        key = jax.random.fold_in(key, lane.seed)
+        self.key = jax.random.fold_in(key, lane.seed)
         width = lane.thresholds.width
-        far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(x0))))
-        targets = lane.thresholds.floor + shared.targets * lane.thresholds.scale
-        absorb = record.absorber(shape, layout)
+        self.far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(lane.x0))))
+        self.targets = lane.thresholds.floor + shared.targets * lane.thresholds.scale
+        self.absorb = record.absorber(descent.shape, descent.layout)
 
-        def oracle_at(k: Any) -> Oracle:
-            if problem.sample is None:
-                return full
-            return self._oracle(problem.sample(shared.data, jax.random.fold_in(key, k)), lane.parameters)
+    def oracle_at(self, k: Any) -> Oracle:
+        """What step k may ask: the whole data, or its own mini-batch."""
+        if self.problem.sample is None:
+            return self.full
+        batch = self.problem.sample(self.shared.data, jax.random.fold_in(self.key, k))
+        return self.descent.oracle(batch, self.lane.parameters)
 
-        def judge(x: Any, state: Any) -> tuple[Any, Any]:
-            point = x if optimizer.judge is None else optimizer.judge(x, state, h)
-            if not optimizer.uses_gradient:
-                return full.value(point), jnp.zeros((), dtype)
-            value, gradient = full.value_and_grad(point)
-            return value, self._judged_gradient_norm(gradient)
+    def judged_point(self, x: Any, state: Any) -> Any:
+        """Where the method wants to be judged."""
+        return x if self.optimizer.judge is None else self.optimizer.judge(x, state, self.h)
 
-        def advance(s: State) -> tuple[State, tuple[Any, Any]]:
-            """One step, and what it saw: (value and gradient norm at x_k, where judged) and the bits of the move."""
-            step = optimizer.step(oracle_at(s.k), s.x, s.optimizer, h, s.k)
-            x = jnp.asarray(step.x, dtype)
-            if problem.stochastic:
-                seen = ()
-            elif optimizer.judge is None and step.value is not None:
-                norm = jnp.zeros((), dtype)
-                if optimizer.uses_gradient:
-                    norm = self._judged_gradient_norm(step.gradient)
-                seen = (step.value, norm)
-            else:
-                seen = judge(s.x, s.optimizer)
-            update = x - s.x
-            away = jnp.max(jnp.abs(x - x0))
-            if optimizer.judge is not None:
-                away = jnp.maximum(away, jnp.max(jnp.abs(optimizer.judge(x, step.state, h) - x0)))
-            bits = (
-                jnp.where(jnp.sum(update * s.update) < 0, record.OVERSHOT, 0)
-                + jnp.where(jnp.any(x != s.x), record.MOVED, 0)
-                + jnp.where(away <= far, 0, record.FAR)
-                + jnp.where(away < jnp.inf, 0, record.BROKEN)
-            ).astype(jnp.int8)
-            counts = s.counts
-            if self.counted:
-                counts = counts + jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
-            return State(s.k + 1, x, step.state, update, counts), (seen, bits)
+    def judge(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """Value of the objective and gradient norm on the whole data; without gradients the norm is 0."""
+        point = self.judged_point(x, state)
+        if not self.optimizer.uses_gradient:
+            return self.full.value(point), jnp.zeros((), self.dtype)
+        value, gradient = self.full.value_and_grad(point)
+        return value, norm(gradient)
 
-        def run_chunk(carry: Carry, length: int) -> Carry:
-            s, t, path = carry
-            k0, first = s.k, s
-            judged = judge(s.x, s.optimizer) if problem.stochastic else None
+    def seen(self, s: State, step: Step) -> tuple[Any, ...]:
+        """What is judged at x_k: what the step computed there if it did, nothing here on a stochastic problem."""
+        if self.problem.stochastic:
+            return ()
+        given = step.value is not None and (step.gradient is not None or not self.optimizer.uses_gradient)
+        if self.optimizer.judge is not None or not given:
+            return self.judge(s.x, s.optimizer)
+        return step.value, norm(step.gradient) if self.optimizer.uses_gradient else jnp.zeros((), self.dtype)
 
-            def body(s: State, _: None) -> tuple[State, Any]:
-                after, (seen, bits) = advance(s)
-                return after, (seen, bits, s.counts, s.x if shape.path_steps else ())
+    def advance(self, s: State) -> tuple[State, Any]:
+        """One step, and what it saw: the judged point x_k, and the bits of the move."""
+        step = self.optimizer.step(self.oracle_at(s.k), s.x, s.optimizer, self.h, s.k)
+        x = jnp.asarray(step.x, self.dtype)
+        seen = self.seen(s, step)
+        update, x0 = x - s.x, self.lane.x0
+        away = jnp.max(jnp.abs(x - x0))
+        if self.optimizer.judge is not None:
+            away = jnp.maximum(away, jnp.max(jnp.abs(self.judged_point(x, step.state) - x0)))
+        bits = (
+            jnp.where(jnp.sum(update * s.update) < 0, record.OVERSHOT, 0)
+            + jnp.where(jnp.any(x != s.x), record.MOVED, 0)
+            + jnp.where(away <= self.far, 0, record.FAR)
+            + jnp.where(away < jnp.inf, 0, record.BROKEN)
+        ).astype(jnp.int8)
+        counts = s.counts
+        if self.descent.counted:
+            counts = counts + jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
+        return State(s.k + 1, x, step.state, update, counts), (seen, bits)
 
-            s, (seen, bits, counts, xs) = lax.scan(body, s, None, length=length)
-            k = k0 + jnp.arange(length, dtype=jnp.int32)
-            if judged is not None:
-                k, seen, counts = (
-                    k[:1],
-                    (judged[0][None], judged[1][None]),
-                    jax.tree.map(lambda a: a[None], first.counts),
-                )
-            t = absorb(k, t, seen, bits, counts if self.counted else None, lane.thresholds, targets)
-            if shape.path_steps:
-                wanted = jnp.asarray(np.array(shape.path_steps, np.int32))
-                here = (wanted >= k0) & (wanted < k0 + length) & (wanted <= record.stop_step(t.stop))
-                at = jnp.clip(wanted - k0, 0, length - 1)
-                path = jnp.where(here[:, None], xs[at], path)
-            return s, t, path
+    def chunk(self, carry: Carry, length: int) -> Carry:
+        """So many steps, and what they tell."""
+        first, t, path = carry
 
-        begin = oracle_at(jnp.int32(shape.steps))
-        s = State(
-            jnp.zeros((), jnp.int32), x0, optimizer.init(begin, x0, h), jnp.zeros_like(x0),
-            jnp.asarray(np.array(optimizer.init_cost, np.int32)) if self.counted else (),
-        )  # fmt: skip
-        t = record.new_tracker(shape, dtype, self.counted)
-        path = jnp.full((len(shape.path_steps), x0.shape[0]), jnp.nan, dtype)
-        chunks, rest = divmod(shape.steps, layout.chunk)
+        def body(s: State, _: None) -> tuple[State, Any]:
+            after, (seen, bits) = self.advance(s)
+            return after, (seen, bits, s.counts, s.x if self.shape.path_steps else ())
+
+        s, (seen, bits, counts, xs) = lax.scan(body, first, None, length=length)
+        k = first.k + jnp.arange(length, dtype=jnp.int32)
+        if self.problem.stochastic:
+            # Judged once, on the whole data, where the chunk begins.
+            value, gradient_norm = self.judge(first.x, first.optimizer)
+            k, seen, counts = k[:1], (value[None], gradient_norm[None]), jax.tree.map(lambda a: a[None], first.counts)
+        counts = counts if self.descent.counted else None
+        t = self.absorb(k, t, seen, bits, counts, self.lane.thresholds, self.targets)
+        if self.shape.path_steps:
+            wanted = jnp.asarray(np.array(self.shape.path_steps, np.int32))
+            here = (wanted >= first.k) & (wanted < first.k + length) & (wanted <= record.stop_step(t.stop))
+            at = jnp.clip(wanted - first.k, 0, length - 1)
+            path = jnp.where(here[:, None], xs[at], path)
+        return s, t, path
+
+    def begin(self) -> Carry:
+        """Before the first step."""
+        x0, init_cost = self.lane.x0, np.array(self.optimizer.init_cost, np.int32)
+        state = self.optimizer.init(self.oracle_at(jnp.int32(self.shape.steps)), x0, self.h)
+        counts = jnp.asarray(init_cost) if self.descent.counted else ()
+        s = State(jnp.zeros((), jnp.int32), x0, state, jnp.zeros_like(x0), counts)
+        t = record.new_tracker(self.shape, self.dtype, self.descent.counted)
+        return s, t, jnp.full((len(self.shape.path_steps), x0.shape[0]), jnp.nan, self.dtype)
+
+    def record(self, count: Any) -> dict[str, Any]:
+        """The whole descent; the loop ends early when every lane of the block has ended."""
+        chunks, rest = divmod(self.shape.steps, self.layout.chunk)
 
         def more(carry: Any) -> Any:
             n, active, _ = carry
@@ -211,106 +148,69 @@ class Descent:
 
         def one_more(carry: Any) -> Any:
             n, _, inner = carry
-            s, t, path = run_chunk(inner, layout.chunk)
+            s, t, path = self.chunk(inner, self.layout.chunk)
             # A lane that stops exactly at s.k still has its last value to hand in. The collective makes the flag
             # one for the block, so that the loop ends for all lanes at once.
             going = lax.pmax((record.stop_step(t.stop) >= s.k).astype(jnp.int32), LANES) > 0
             return n + 1, going, (s, t, path)
 
-        _, active, carry = lax.while_loop(more, one_more, (jnp.int32(0), count > 0, (s, t, path)))
+        _, active, carry = lax.while_loop(more, one_more, (jnp.int32(0), count > 0, self.begin()))
         if rest:
-            carry = lax.cond(active, lambda c: run_chunk(c, rest), lambda c: c, carry)
-        s, t, path = carry
-        return self._finish(s, t, path, absorb, lane, shared, full, h, targets)
+            carry = lax.cond(active, lambda c: self.chunk(c, rest), lambda c: c, carry)
+        return self.finish(*carry)
 
-    def _finish(
-        self,
-        s: State,
-        t: Tracker,
-        path: Any,
-        absorb: Any,
-        lane: Lane,
-        shared: Shared,
-        full: Oracle,
-        h: Any,
-        targets: Any,
-    ) -> dict[str, Any]:
+    def finish(self, s: State, t: Tracker, path: Any) -> dict[str, Any]:
         """Judge the last point, close the record, and measure what is measured once."""
-        optimizer, shape, layout, problem = self.optimizer, self.shape, self.layout, self.problem
-        point = s.x if optimizer.judge is None else optimizer.judge(s.x, s.optimizer, h)
-        value, gradient = full.value_and_grad(point)
-        norm = self._judged_gradient_norm(gradient)
-        at_end = jnp.full((1,), shape.steps, jnp.int32)
-        counts = s.counts[None] if self.counted else None
+        uses_gradient, counted = self.optimizer.uses_gradient, self.descent.counted
+        point = self.judged_point(s.x, s.optimizer)
+        value, gradient = self.full.value_and_grad(point)
+        at_end = jnp.full((1,), self.shape.steps, jnp.int32)
         # Without a gradient, at rest means that nothing moved; its tracker then follows the moves.
-        seen = norm if optimizer.uses_gradient else jnp.zeros_like(norm)
-        t = absorb(at_end, t, (value[None], seen[None]), None, counts, lane.thresholds, targets)
-        if not optimizer.uses_gradient:
+        last = (value[None], (norm(gradient) if uses_gradient else jnp.zeros((), self.dtype))[None])
+        counts = s.counts[None] if counted else None
+        t = self.absorb(at_end, t, last, None, counts, self.lane.thresholds, self.targets)
+        if not uses_gradient:
             t = t._replace(last_restless=t.last_moved)
-        ended = record.stop_step(t.stop) <= shape.steps
-        nan = jnp.full((), jnp.nan, value.dtype)
-        final = jnp.where(ended, t.final, value)
-        known = problem.goal == "minimum"
-        out = record.conclude(t, shape, problem.goal, problem.stochastic, lane.thresholds, layout)
-        gap = (lambda v: v - lane.thresholds.floor) if known else (lambda v: nan)
+        ended = record.stop_step(t.stop) <= self.shape.steps
+        out = record.conclude(
+            t, self.shape, self.problem.goal, self.problem.stochastic, self.lane.thresholds, self.layout
+        )
+        out |= self.values(t, jnp.where(ended, t.final, value))
+        nan = jnp.full((), jnp.nan, self.dtype)
+        out["grad_norm_final"] = jnp.where(ended, t.gradient_norm if uses_gradient else nan, norm(gradient))
+        out |= self.place(point, ended, out["outcome"] == CONVERGED)
+        if counted:
+            out["counts"] = jnp.where(ended, t.counts, s.counts)
+            out |= {"trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
+        if self.shape.path_steps:
+            final = np.array(self.shape.path_steps, np.int32) == self.shape.steps
+            out["path"] = jnp.where(final[:, None] & (record.stop_step(t.stop) >= self.shape.steps), s.x, path)
+        return out
+
+    def values(self, t: Tracker, final: Any) -> dict[str, Any]:
+        """Values of f, and gaps where the minimum is known."""
+        offset, floor = self.lane.thresholds.offset, self.lane.thresholds.floor
+        best, known = jnp.minimum(t.best, t.start), self.problem.goal == "minimum"
+        unknown = jnp.full((), jnp.nan, self.dtype)
+        traced = -floor if known else offset
+        return {
+            "f_start": t.start + offset, "f_final": final + offset, "f_best": best + offset,
+            "gap_final": final - floor if known else unknown, "gap_best": best - floor if known else unknown,
+            "trace": t.trace + traced, "trace_best": t.trace_best + traced, "hits": t.hits,
+        }  # fmt: skip
+
+    def place(self, point: Any, ended: Any, converged: Any) -> dict[str, Any]:
+        """Where it came to lie: distance to the nearest minimizer, its index, and the end point itself."""
+        nan = jnp.full((), jnp.nan, self.dtype)
         distance, nearest = nan, jnp.full((), -1, jnp.int32)
-        if shared.minimizers.shape[0]:
-            away = jnp.sqrt(jnp.sum((shared.minimizers - point) ** 2, axis=1))
+        if self.shared.minimizers.shape[0]:
+            away = jnp.sqrt(jnp.sum((self.shared.minimizers - point) ** 2, axis=1))
             nearest = jnp.argmin(away).astype(jnp.int32)
             distance = jnp.where(ended, nan, away[nearest])
-        offset = lane.thresholds.offset
-        out |= {
-            "f_start": t.start + offset, "f_final": final + offset, "f_best": jnp.minimum(t.best, t.start) + offset,
-            "gap_final": gap(final), "gap_best": gap(jnp.minimum(t.best, t.start)),
-            "grad_norm_final": jnp.where(ended, t.gradient_norm if optimizer.uses_gradient else nan, norm),
-            "distance": distance,
-            "basin": jnp.where(out["outcome"] == CONVERGED, nearest, -1),
-            "trace": t.trace - (lane.thresholds.floor if known else -offset),
-            "trace_best": t.trace_best - (lane.thresholds.floor if known else -offset),
-            "hits": t.hits, "endpoint": jnp.where(ended, nan, point) if shape.endpoint else (),
-        }  # fmt: skip
-        if self.counted:
-            out |= {"counts": jnp.where(ended, t.counts, s.counts)}
-            out |= {"trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
-        if shape.path_steps:
-            last = np.array(shape.path_steps, np.int32) == shape.steps
-            out["path"] = jnp.where(last[:, None] & (record.stop_step(t.stop) >= shape.steps), s.x, path)
-        return {name: column for name, column in out.items() if not isinstance(column, tuple)}
+        out = {"distance": distance, "basin": jnp.where(converged, nearest, -1)}
+        return out | ({"endpoint": jnp.where(ended, nan, point)} if self.shape.endpoint else {})
 
-    @property
-    def counted(self) -> bool:
-        """Whether evaluations must be counted as the descent goes, because steps differ in cost."""
-        return not fixed_cost(self.step_cost)
 
-    def _trial(self, x: Any) -> tuple[Any, Step]:
-        """State and first step with every traced number at one: for shapes and costs, never for values."""
-        h = SimpleNamespace(**self.static, **{name: jnp.ones((), x.dtype) for name in self.traced})
-        parameters = {name: jnp.ones((), x.dtype) for name in self.problem.parameters}
-        data = jax.tree.map(jnp.asarray, self.problem.data)
-        if self.problem.sample is not None:
-            data = self.problem.sample(data, jax.random.key(0))
-        oracle = self._oracle(data, parameters)
-        state = self.optimizer.init(oracle, x, h)
-        return state, self.optimizer.step(oracle, x, state, h, jnp.int32(0))
-
-    @functools.cached_property
-    def step_cost(self) -> Cost:
-        """Cost of one step as the step states it: integers, or tracers where it varies."""
-        cost: list[Cost] = []
-
-        def once(x: Any) -> Any:
-            cost.append(self._trial(x)[1].cost)
-            return x
-
-        with numerics(np.float32):
-            jax.eval_shape(once, jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
-        return cost[0]
-
-    def initial_state(self, x: Any) -> Any:
-        """The optimizer's state before the first step."""
-        return self._trial(x)[0]
-
-    @property
-    def traced(self) -> list[str]:
-        """Names of the hyperparameters that are traced."""
-        return [name for name in self.optimizer.hyperparameters if name not in self.static]
+def norm(gradient: Any) -> Any:
+    """Euclidean length."""
+    return jnp.sqrt(jnp.sum(gradient * gradient))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.contracts import Problem
-from gdbench.kernels.scan import numerics, unravel_of
+from gdbench.kernels.descent import numerics, unravel_of
 
 POINTS = {1: 401, 2: 121}
 """Points a side, by dimension."""

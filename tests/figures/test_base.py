@@ -76,7 +76,7 @@ def test_panels_of_one_problem_share_a_picture(quadratic_run):
 def test_many_panels_go_on_another_picture(build):
     pairs = []
     for i in range(13):
-        cell, frame = build.cell(build.quadratic(), "gd", {"learning_rate": [0.01, 0.1]}, steps=40)
+        cell, frame = build.cell(build.quadratic(), "gd", {"learning_rate": [0.01, 0.05, 0.1]}, steps=40)
         pairs.append(({**cell, "id": f"cell {i}"}, frame.assign(cell=f"cell {i}")))
     found = pictures(FIGURES["region-map"], build.run(pairs))
     assert [len(cases) for cases in found.values()] == [12, 1]

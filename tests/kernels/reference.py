@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gdbench.kernels.record import chunk_length, rate_window, window_length
+from gdbench.kernels.layout import chunk_length, rate_window, window_length
 
 Gradient = Callable[[np.ndarray], tuple[Any, np.ndarray]]
 

@@ -17,8 +17,8 @@ from gdbench import runner
 from gdbench.choices import resolve_optimizer
 from gdbench.contracts import Optimizer
 from gdbench.kernels import execute
-from gdbench.kernels.record import Shape, chunk_length, rate_window, window_length
-from gdbench.kernels.scan import Descent
+from gdbench.kernels.descent import Descent
+from gdbench.kernels.layout import Shape, chunk_length, rate_window, window_length
 from gdbench.plan import make_plan
 from gdbench.suite import build_suite
 

@@ -8,7 +8,7 @@ import pytest
 
 from gdbench.catalogue import gather
 from gdbench.contracts import ProblemFamily
-from gdbench.kernels.scan import unravel_of
+from gdbench.kernels.descent import unravel_of
 
 LANES = 70
 FAMILIES = gather("gdbench.problems", ProblemFamily)

@@ -1,0 +1,137 @@
+"""What every kernel executes: a problem and an optimizer with their static settings, and the arguments of a lane."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from gdbench.contracts import Cost, Optimizer, Oracle, Problem, Step
+from gdbench.kernels import layout
+from gdbench.kernels.layout import Layout, Shape, Thresholds
+
+
+@contextlib.contextmanager
+def numerics(dtype: Any) -> Iterator[None]:
+    """How every program of gdbench is traced and called, whatever the process around it has set.
+
+    64-bit types where the dtype asks for them, matrix products at full precision, implicit rank promotion allowed.
+    """
+    with (
+        jax.enable_x64(np.dtype(dtype) == np.float64),
+        jax.default_matmul_precision("highest"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
+
+
+class Lane(NamedTuple):
+    """The arguments of one descent: traced scalars, the start [dim], and the two indices that key its noise."""
+
+    hyperparameters: dict[str, Any]
+    parameters: dict[str, Any]
+    x0: Any
+    start: Any
+    seed: Any
+    thresholds: Thresholds
+
+
+class Shared(NamedTuple):
+    """The arguments that all lanes of a block share: problem data, two words that key the noise, facts."""
+
+    data: Any
+    key_words: Any
+    minimizers: Any
+    targets: Any
+
+
+def unravel_of(problem: Problem) -> Callable[[Any], Any]:
+    """Flat vector -> the problem's own x."""
+    if problem.template is None:
+        return lambda x: x
+    template = problem.template
+
+    def unravel(x: Any) -> Any:
+        like = jax.tree.map(lambda leaf: jnp.zeros(np.shape(leaf), x.dtype), template)
+        return ravel_pytree(like)[1](x)
+
+    return unravel
+
+
+def fixed_cost(cost: Cost) -> bool:
+    """Whether a step states its cost as plain integers."""
+    return all(isinstance(n, int) for n in cost)
+
+
+def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layout:
+    """Lengths of chunk and windows; a stochastic problem is judged once a chunk."""
+    window = layout.window_length(steps)
+    by_gradient = problem.goal == "rest" and uses_gradient
+    if problem.stochastic:
+        stride = max(1, min(problem.judge_every, steps // 4))
+        return Layout(stride, stride, window, max(1, steps // stride // 32), by_gradient)
+    chunk = layout.chunk_length(steps)
+    return Layout(chunk, 1, window, layout.rate_window(steps, chunk), by_gradient)
+
+
+class Descent:
+    """One (problem, optimizer) with its static settings and the shape of its record: what a program is compiled for."""
+
+    def __init__(self, problem: Problem, optimizer: Optimizer, static: Mapping[str, Any], shape: Shape) -> None:
+        self.problem, self.optimizer, self.static, self.shape = problem, optimizer, dict(static), shape
+        self.layout = layout_of(problem, shape.steps, optimizer.uses_gradient)
+        self.unravel = unravel_of(problem)
+
+    def oracle(self, data: Any, parameters: Any) -> Oracle:
+        """What a step may ask, on these data."""
+
+        def value(x: Any) -> Any:
+            return jnp.asarray(self.problem.objective(self.unravel(x), data, parameters), x.dtype)
+
+        ravel = (lambda tree: tree) if self.problem.template is None else (lambda tree: ravel_pytree(tree)[0])
+        return Oracle(value, jax.value_and_grad(value), self.unravel, ravel, self.problem.stochastic)
+
+    @property
+    def counted(self) -> bool:
+        """Whether evaluations must be counted as the descent goes, because steps differ in cost."""
+        return not fixed_cost(self.step_cost)
+
+    def _trial(self, x: Any) -> tuple[Any, Step]:
+        """State and first step with every traced number at one: for shapes and costs, never for values."""
+        h = SimpleNamespace(**self.static, **{name: jnp.ones((), x.dtype) for name in self.traced})
+        parameters = {name: jnp.ones((), x.dtype) for name in self.problem.parameters}
+        data = jax.tree.map(jnp.asarray, self.problem.data)
+        if self.problem.sample is not None:
+            data = self.problem.sample(data, jax.random.key(0))
+        oracle = self.oracle(data, parameters)
+        state = self.optimizer.init(oracle, x, h)
+        return state, self.optimizer.step(oracle, x, state, h, jnp.int32(0))
+
+    @functools.cached_property
+    def step_cost(self) -> Cost:
+        """Cost of one step as the step states it: integers, or tracers where it varies."""
+        cost: list[Cost] = []
+
+        def once(x: Any) -> Any:
+            cost.append(self._trial(x)[1].cost)
+            return x
+
+        with numerics(np.float32):
+            jax.eval_shape(once, jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
+        return cost[0]
+
+    def initial_state(self, x: Any) -> Any:
+        """The optimizer's state before the first step."""
+        return self._trial(x)[0]
+
+    @property
+    def traced(self) -> list[str]:
+        """Names of the hyperparameters that are traced."""
+        return [name for name in self.optimizer.hyperparameters if name not in self.static]
