@@ -211,7 +211,7 @@ def doctor(as_json: JSON = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of suite files."""
-    from gdbench.suite import json_schema
+    from gdbench.forms import json_schema
 
     terminal.print_json(json_schema())
 

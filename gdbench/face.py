@@ -14,10 +14,11 @@ from gdbench import store
 from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError, did_you_mean
+from gdbench.forms import Header, OutcomeSettings
 from gdbench.grid import Starts, as_starts, as_values
 from gdbench.results import Results
 from gdbench.results import load as read_run
-from gdbench.suite import Header, OutcomeSettings, Suite, Trial, build_suite, describe_suite, read_suite
+from gdbench.suite import Suite, Trial, build_suite, describe_suite, read_suite
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import gdbench
+from gdbench.choices import OptimizerChoice, ProblemChoice
 from gdbench.contracts import Cost, Problem
 from gdbench.errors import SuiteError
 from gdbench.grid import Grid
@@ -22,7 +23,7 @@ from gdbench.identity import code_identity
 from gdbench.kernels import execute, scale
 from gdbench.kernels.descent import Descent, fixed_cost, layout_of
 from gdbench.kernels.layout import Shape, window_length
-from gdbench.suite import OptimizerChoice, ProblemChoice, Suite, Trial, grid_of
+from gdbench.suite import Suite, Trial, grid_of
 
 SHOWN_COORDINATES = 3
 """Starts and end points are columns of the table up to this dimension."""
@@ -310,7 +311,7 @@ def _code_digest() -> str:
         "grid.py",
         "plan.py",
         "rows.py",
-        "runner.py",
+        "cells.py",
         "kernels/*.py",
         "problems/*.py",
         "optimizers/*.py",

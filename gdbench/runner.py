@@ -2,221 +2,27 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import json
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
-import numpy as np
 import pyarrow as pa
 
 import gdbench
 from gdbench import store
-from gdbench.contracts import CONVERGED, RESTS, TRAPPED
+from gdbench.cells import CellRun, Progress, Silent, Timing, compiled_ahead, prepare
 from gdbench.errors import CellError, GdbenchError
-from gdbench.kernels import execute, rest, surface
-from gdbench.plan import CLASSIFIED_DIMENSION, Cell, make_plan, noise_word, thresholds
+from gdbench.kernels import execute, surface
+from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
-from gdbench.rows import to_table
 from gdbench.store import RunFolder
-from gdbench.suite import Suite, Trial
-
-MOST_TILE = 16
-AHEAD = 3
-"""Cells compiled ahead of the one that runs."""
-
-
-class Progress(Protocol):
-    """What a run reports while it goes."""
-
-    def begin(self, cells: int, descents: int) -> None:
-        """The run starts."""
-        ...
-
-    def compiling(self, label: str) -> None:
-        """Nothing runs until this cell is compiled."""
-        ...
-
-    def compiled(self, label: str, seconds: float) -> None:
-        """A cell is compiled."""
-        ...
-
-    def advance(self, descents: int) -> None:
-        """So many more descents are done."""
-        ...
-
-    def warn(self, line: str) -> None:
-        """Something that the user should know."""
-        ...
-
-
-class Silent:
-    """No report."""
-
-    def begin(self, cells: int, descents: int) -> None:
-        """Say nothing."""
-
-    def compiling(self, label: str) -> None:
-        """Say nothing."""
-
-    def compiled(self, label: str, seconds: float) -> None:
-        """Say nothing."""
-
-    def advance(self, descents: int) -> None:
-        """Say nothing."""
-
-    def warn(self, line: str) -> None:
-        """Say nothing."""
-
-
-@dataclass
-class Timing:
-    """Seconds of a cell: compilation apart from the first dispatch and from the steady rest."""
-
-    compile_seconds: float = 0.0
-    first_seconds: float = 0.0
-    steady_seconds: float = 0.0
-    descents: int = 0
-
-    def add(self, seconds: float, descents: int) -> None:
-        """Count a dispatch."""
-        if self.descents:
-            self.steady_seconds += seconds
-        else:
-            self.first_seconds = seconds
-        self.descents += descents
-
-
-@dataclass
-class CellRun:
-    """A compiled cell, ready to run ranges of its rows."""
-
-    cell: Cell
-    trial: Trial
-    program: execute.Program
-    timing: Timing = field(default_factory=Timing)
-
-    def shared(self, instance: int) -> execute.Shared:
-        """The arguments that all lanes of an instance share."""
-        cell = self.cell
-        problem = cell.choice.instances[instance]
-        minimizers = np.zeros((0, problem.dim)) if problem.minimizers is None else np.asarray(problem.minimizers)
-        words = (np.uint32(cell.seed), np.uint32(noise_word(problem)))
-        return execute.to_dtype(
-            execute.Shared(problem.data, words, minimizers, np.asarray(cell.targets, float)), cell.dtype
-        )
-
-    def compile(self) -> CellRun:
-        """Compile the cell's program."""
-        if self.cell.error is not None:
-            raise self.cell.error
-        begin = time.perf_counter()
-        self.program.compile(self.shared(0))
-        self.timing.compile_seconds = time.perf_counter() - begin
-        return self
-
-    def lanes(self, first: int, last: int, limits: execute.Thresholds) -> execute.Lane:
-        """The arguments of the rows first ≤ row < last."""
-        cell, n = self.cell, last - first
-        at, value = cell.grid.indices(first, last), cell.grid.coordinates(first, last)
-        hyper = {name: value[name] if name in value else np.full(n, cell.fixed[name]) for name in cell.descent.traced}
-        fixed = cell.choice.problem.parameters
-        parameters = {name: value[name] if name in value else np.full(n, fixed[name]) for name in fixed}
-        axes = list(cell.choice.axes)
-        setting = np.zeros(n, int)
-        for name in axes:
-            setting = setting * len(cell.choice.axes[name]) + at[name]
-        mine = execute.Thresholds(*[np.asarray(column)[setting] for column in limits])
-        lane = execute.Lane(hyper, parameters, cell.starts[at["start"]], at["start"], at["seed"], mine)
-        return execute.to_dtype(lane, cell.dtype)
-
-    def rows(self, first: int, last: int, progress: Progress, deadline: float) -> pa.Table:
-        """Run a range of rows (of one instance) and give them as a table."""
-        instance = first // self.cell.lanes_per_instance
-        limits = thresholds(self.cell.choice, self.trial, self.cell.dtype, instance)
-        lanes = self.lanes(first, last, limits)
-        shared = self.program.place(self.shared(instance))
-        width = self.program.blocks * self.program.block
-        tiles = [(i, min(i + width, last - first)) for i in range(0, last - first, width)]
-        pending: deque[Any] = deque()
-        parts = []
-        for n, (a, b) in enumerate(tiles):
-            begin = time.perf_counter()
-            if begin > deadline:
-                raise CellError("timed out: what it finished is kept; a longer --timeout goes on from there")
-            pending.append((self.program.start(jax.tree.map(lambda x: x[a:b], lanes), shared), b - a))  # noqa: B023
-            # One dispatch runs while the one before it is brought home.
-            while len(pending) > (1 if n + 1 < len(tiles) else 0):
-                job, size = pending.popleft()
-                parts.append(self.program.fetch(job))
-                self.timing.add(time.perf_counter() - begin, size)
-                begin = time.perf_counter()
-                progress.advance(size)
-        records = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return to_table(
-            self.cell.info, self.cell.grid.coordinates(first, last), np.asarray(lanes.x0), records,
-            self._rests(instance, lanes, records, limits), self.cell.paths_of(first, last),
-        )  # fmt: skip
-
-    def _rests(
-        self, instance: int, lanes: execute.Lane, records: dict[str, np.ndarray], limits: execute.Thresholds
-    ) -> np.ndarray:
-        """What the rows at rest rest at; 'stalled' where no move was proposed although the gradient is not at rest."""
-        problem = self.cell.choice.instances[instance]
-        kinds = np.zeros(len(records["outcome"]), np.int8)
-        trapped = records["outcome"] == TRAPPED
-        if problem.goal == "rest":
-            # Nothing is known here but that they rest: the Hessian says whether it is a minimum.
-            trapped |= records["outcome"] == CONVERGED
-        if not trapped.any():
-            return kinds
-        moving = ~(records["grad_norm_final"] <= 1e-6 * np.asarray(lanes.thresholds.gradient_scale))
-        kinds[trapped & moving] = RESTS.index("stalled")
-        resting = np.flatnonzero(trapped & ~moving)
-        if len(resting) and problem.dim <= CLASSIFIED_DIMENSION:
-            chosen = {name: np.asarray(values)[resting] for name, values in lanes.parameters.items()}
-            curvature = float(limits.gradient_scale[0] / (limits.width[0] or 1.0))
-            kinds[resting] = rest.classify(problem, records["endpoint"][resting], chosen, curvature)
-        return kinds
-
-
-def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None = None) -> CellRun:
-    """A cell with the program it will compile."""
-    blocks = -(-min(cell.lanes_per_instance, cell.shard) // cell.block)
-    tile = tile or max(1, min(MOST_TILE, -(-blocks // len(devices))))
-    return CellRun(cell, trial, execute.Program(cell.descent, cell.dtype, cell.block, tile, devices))
-
-
-def compiled_ahead(runs: Sequence[CellRun], progress: Progress) -> Iterator[tuple[CellRun, Exception | None]]:
-    """The cells in order, each compiled while earlier ones ran; the error instead where that failed."""
-    workers = min(2, os.cpu_count() or 1)
-    with concurrent.futures.ThreadPoolExecutor(workers, "compile") as pool:
-        waiting: deque[tuple[CellRun, concurrent.futures.Future[CellRun]]] = deque()
-        todo = iter(runs)
-        try:
-            while True:
-                while len(waiting) < AHEAD and (run := next(todo, None)) is not None:
-                    waiting.append((run, pool.submit(run.compile)))
-                if not waiting:
-                    return
-                run, future = waiting.popleft()
-                if not future.done():
-                    progress.compiling(run.cell.label)
-                try:
-                    future.result()
-                    progress.compiled(run.cell.label, run.timing.compile_seconds)
-                    yield run, None
-                except Exception as error:  # whatever tracing a user's code raises belongs to its cell alone
-                    yield run, error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+from gdbench.suite import Suite
 
 
 @dataclass

@@ -10,9 +10,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import ValidationError
 
 from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, choose_problem
 from gdbench.errors import (
@@ -22,130 +22,8 @@ from gdbench.errors import (
     did_you_mean,
     nearest,
 )
-from gdbench.grid import Axis, Grid, Starts, Values, as_starts, as_values
-
-MOST_STEPS = 100_000_000
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-_NUMBERS = {"type": "array", "items": {"type": "number"}}
-_PAIR = {**_NUMBERS, "minItems": 2, "maxItems": 2}
-_AXIS_SCHEMA = {
-    "description": "a number, a list of numbers, { log = [low, high], num = n } or { linear = [low, high], num = n }",
-    "anyOf": [{"type": "number"}, {**_NUMBERS, "minItems": 1}]
-    + [
-        {
-            "type": "object",
-            "properties": {spacing: _PAIR, "num": {"type": "integer", "minimum": 1}},
-            "required": [spacing, "num"],
-            "additionalProperties": False,
-        }
-        for spacing in ("log", "linear")
-    ],
-}
-_ENTRY_SCHEMA = {
-    "description": "a name of the catalogue (or package.module:attribute), or a table { name = …, setting = … }",
-    "anyOf": [{"type": "string"}, {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}],
-}
-_STARTS_SCHEMA = {
-    "type": "object",
-    "description": "{ kind = 'sobol' | 'grid' | 'box' | 'ball' | 'points' | 'default', num = n, … }",
-    "properties": {
-        "kind": {"enum": ["sobol", "grid", "box", "ball", "points", "default"]},
-        "num": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}}]},
-        "points": {"type": "array", "items": _NUMBERS},
-        "center": _NUMBERS,
-        "radius": {"type": "number", "exclusiveMinimum": 0},
-    },
-    "additionalProperties": False,
-}
-
-
-def _as_value_error(read: Any) -> Any:
-    """A reader whose SuiteError becomes what pydantic collects, with the place added."""
-
-    def wrapped(given: Any) -> Any:
-        try:
-            return read(given)
-        except SuiteError as error:
-            raise ValueError(str(error)) from None
-
-    return wrapped
-
-
-def _as_entry(given: Any) -> dict[str, Any]:
-    if isinstance(given, str):
-        return {"name": given}
-    if not isinstance(given, Mapping):
-        raise ValueError(f"expected a name or a table with a name, got {given!r}")
-    if not isinstance(given.get("name"), str):
-        raise ValueError(f"expected a table with a name, got {dict(given)!r}")
-    return dict(given)
-
-
-AxisValues = Annotated[Values, BeforeValidator(_as_value_error(as_values)), WithJsonSchema(_AXIS_SCHEMA)]
-Entry = Annotated[dict[str, Any], BeforeValidator(_as_entry), WithJsonSchema(_ENTRY_SCHEMA)]
-StartsTable = Annotated[Starts, BeforeValidator(_as_value_error(as_starts)), WithJsonSchema(_STARTS_SCHEMA)]
-
-
-def _as_dtypes(given: Any) -> list[str]:
-    names = given if isinstance(given, list) else [given]
-    if not names or any(name not in ("float32", "float64") for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"dtype is 'float32', 'float64' or a list of both, got {given!r}")
-    return names
-
-
-DTypes = Annotated[
-    list[Literal["float32", "float64"]],
-    BeforeValidator(_as_dtypes),
-    WithJsonSchema({"anyOf": [{"enum": ["float32", "float64"]}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-class Form(BaseModel):
-    """A table whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
-
-
-class OutcomeSettings(Form):
-    """Thresholds of the outcomes that replace the problem's own."""
-
-    tolerance: float | None = Field(default=None, gt=0, description="gap that counts as converged")
-    scale: float | None = Field(default=None, gt=0, description="S, the scale of f - f*")
-    gradient_scale: float | None = Field(default=None, gt=0, description="G, the scale of the gradient norm")
-
-
-class Header(Form):
-    """The table [suite]."""
-
-    name: str = Field(pattern=NAME, description="folder name under results/")
-    description: str = Field("", description="one paragraph for the report")
-    version: int = Field(1, ge=1, description="raise it when the suite changes: it labels every comparison")
-    seed: int = Field(0, ge=0, lt=2**32, description="seeds starts and noise")
-    dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
-
-
-class Experiment(Form):
-    """A table [[experiment]]: every problem with every optimizer on one grid."""
-
-    name: str = Field("", description="label in tables and figures")
-    problems: list[Entry] = Field(min_length=1)
-    optimizers: list[Entry] = Field(min_length=1)
-    steps: int = Field(ge=1, le=MOST_STEPS, description="budget of every descent")
-    learning_rate: AxisValues | None = Field(None, description="for every optimizer that has one")
-    starts: StartsTable = Field(default_factory=Starts)
-    seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds on stochastic problems")
-    targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
-    trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
-    paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
-    outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
-
-
-class SuiteFile(Form):
-    """A suite file."""
-
-    suite: Header
-    experiment: list[Experiment] = Field(min_length=1)
+from gdbench.forms import Experiment, Header, OutcomeSettings, SuiteFile, as_entry, form_faults
+from gdbench.grid import Axis, Grid, Starts, Values
 
 
 @dataclass(frozen=True)
@@ -233,7 +111,7 @@ def build_suite(
         form = SuiteFile.model_validate(dict(table))
     except ValidationError as error:
         # The names are looked up all the same, so that one reading mends the whole file.
-        lines = _form_faults(error) + _name_faults(table, allow_code)
+        lines = form_faults(error) + _name_faults(table, allow_code)
         raise SuiteError([f"{place}: {line}" for line in dict.fromkeys(lines)]) from None
     faults: list[str] = []
     trials, added = [], []
@@ -265,20 +143,6 @@ def build_suite(
     return Suite(header, tuple(kept), describe_suite(header, kept))
 
 
-def _form_faults(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors():
-        place = "".join(f"[{p + 1}]" if isinstance(p, int) else f".{p}" for p in fault["loc"]).lstrip(".")
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            keys = _keys_at(fault["loc"])
-            message = f"unknown key: {did_you_mean(str(fault['loc'][-1]), keys)}"
-        elif fault["type"] not in ("missing", "value_error"):
-            message += f", got {fault['input']!r}"
-        lines.append(f"{place}: {message}")
-    return lines
-
-
 def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
     """Faults of the names in a file whose form is not right either."""
     lines = []
@@ -289,7 +153,7 @@ def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
             for j, entry in enumerate(entries if isinstance(entries, list) else []):
                 if isinstance(entry, str) or (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
                     try:
-                        choose(_as_entry(entry), allow_code)
+                        choose(as_entry(entry), allow_code)
                     except GdbenchError as error:
                         lines.append(f"experiment[{i + 1}].{what}[{j + 1}]: {error}")
     return lines
@@ -298,13 +162,6 @@ def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
 def choose_any(entry: Mapping[str, Any], allow_code: bool) -> OptimizerChoice:
     """The optimizer of an entry whatever the learning rates are."""
     return choose_optimizer(entry, Values((1.0,)), allow_code)
-
-
-def _keys_at(loc: Sequence[int | str]) -> list[str]:
-    form: Any = SuiteFile
-    for part in loc[:-1]:
-        form = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings}.get(str(part), form)
-    return list(form.model_fields)
 
 
 def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, faults: list[str]) -> Trial:
@@ -466,8 +323,3 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
             for trial in trials
         ],
     }  # fmt: skip
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a suite file."""
-    return SuiteFile.model_json_schema()

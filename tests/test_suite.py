@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gdbench.errors import GdbenchError, NothingSelectedError, SuiteError
-from gdbench.suite import build_suite, grid_of, json_schema, read_suite, size_of
+from gdbench.forms import json_schema
+from gdbench.suite import build_suite, grid_of, read_suite, size_of
 
 ROOT = Path(__file__).parent.parent
 SUITES = sorted((ROOT / "suites").glob("*.toml"))

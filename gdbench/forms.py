@@ -1,0 +1,162 @@
+"""The form of a suite file: keys, types and ranges, checked by pydantic; the JSON schema comes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from gdbench.errors import SuiteError, did_you_mean
+from gdbench.grid import Starts, Values, as_starts, as_values
+
+MOST_STEPS = 100_000_000
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_PAIR = {**_NUMBERS, "minItems": 2, "maxItems": 2}
+_AXIS_SCHEMA = {
+    "description": "a number, a list of numbers, { log = [low, high], num = n } or { linear = [low, high], num = n }",
+    "anyOf": [{"type": "number"}, {**_NUMBERS, "minItems": 1}]
+    + [
+        {
+            "type": "object",
+            "properties": {spacing: _PAIR, "num": {"type": "integer", "minimum": 1}},
+            "required": [spacing, "num"],
+            "additionalProperties": False,
+        }
+        for spacing in ("log", "linear")
+    ],
+}
+_ENTRY_SCHEMA = {
+    "description": "a name of the catalogue (or package.module:attribute), or a table { name = …, setting = … }",
+    "anyOf": [{"type": "string"}, {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}],
+}
+_STARTS_SCHEMA = {
+    "type": "object",
+    "description": "{ kind = 'sobol' | 'grid' | 'box' | 'ball' | 'points' | 'default', num = n, … }",
+    "properties": {
+        "kind": {"enum": ["sobol", "grid", "box", "ball", "points", "default"]},
+        "num": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "integer"}}]},
+        "points": {"type": "array", "items": _NUMBERS},
+        "center": _NUMBERS,
+        "radius": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "additionalProperties": False,
+}
+
+
+def _as_value_error(read: Any) -> Any:
+    """A reader whose SuiteError becomes what pydantic collects, with the place added."""
+
+    def wrapped(given: Any) -> Any:
+        try:
+            return read(given)
+        except SuiteError as error:
+            raise ValueError(str(error)) from None
+
+    return wrapped
+
+
+def as_entry(given: Any) -> dict[str, Any]:
+    """An entry of a list of problems or optimizers as a table with a name."""
+    if isinstance(given, str):
+        return {"name": given}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"expected a name or a table with a name, got {given!r}")
+    if not isinstance(given.get("name"), str):
+        raise ValueError(f"expected a table with a name, got {dict(given)!r}")
+    return dict(given)
+
+
+AxisValues = Annotated[Values, BeforeValidator(_as_value_error(as_values)), WithJsonSchema(_AXIS_SCHEMA)]
+Entry = Annotated[dict[str, Any], BeforeValidator(as_entry), WithJsonSchema(_ENTRY_SCHEMA)]
+StartsTable = Annotated[Starts, BeforeValidator(_as_value_error(as_starts)), WithJsonSchema(_STARTS_SCHEMA)]
+
+
+def _as_dtypes(given: Any) -> list[str]:
+    names = given if isinstance(given, list) else [given]
+    if not names or any(name not in ("float32", "float64") for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"dtype is 'float32', 'float64' or a list of both, got {given!r}")
+    return names
+
+
+DTypes = Annotated[
+    list[Literal["float32", "float64"]],
+    BeforeValidator(_as_dtypes),
+    WithJsonSchema({"anyOf": [{"enum": ["float32", "float64"]}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Form(BaseModel):
+    """A table whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+
+
+class OutcomeSettings(Form):
+    """Thresholds of the outcomes that replace the problem's own."""
+
+    tolerance: float | None = Field(default=None, gt=0, description="gap that counts as converged")
+    scale: float | None = Field(default=None, gt=0, description="S, the scale of f - f*")
+    gradient_scale: float | None = Field(default=None, gt=0, description="G, the scale of the gradient norm")
+
+
+class Header(Form):
+    """The table [suite]."""
+
+    name: str = Field(pattern=NAME, description="folder name under results/")
+    description: str = Field("", description="one paragraph for the report")
+    version: int = Field(1, ge=1, description="raise it when the suite changes: it labels every comparison")
+    seed: int = Field(0, ge=0, lt=2**32, description="seeds starts and noise")
+    dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
+
+
+class Experiment(Form):
+    """A table [[experiment]]: every problem with every optimizer on one grid."""
+
+    name: str = Field("", description="label in tables and figures")
+    problems: list[Entry] = Field(min_length=1)
+    optimizers: list[Entry] = Field(min_length=1)
+    steps: int = Field(ge=1, le=MOST_STEPS, description="budget of every descent")
+    learning_rate: AxisValues | None = Field(None, description="for every optimizer that has one")
+    starts: StartsTable = Field(default_factory=Starts)
+    seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds on stochastic problems")
+    targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
+    trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
+    paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
+    outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
+
+
+class SuiteFile(Form):
+    """A suite file."""
+
+    suite: Header
+    experiment: list[Experiment] = Field(min_length=1)
+
+
+def form_faults(error: ValidationError) -> list[str]:
+    """Every fault that pydantic found, a line each: place, rule, and the nearest key or the value received."""
+    lines = []
+    for fault in error.errors():
+        place = "".join(f"[{p + 1}]" if isinstance(p, int) else f".{p}" for p in fault["loc"]).lstrip(".")
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            keys = _keys_at(fault["loc"])
+            message = f"unknown key: {did_you_mean(str(fault['loc'][-1]), keys)}"
+        elif fault["type"] not in ("missing", "value_error"):
+            message += f", got {fault['input']!r}"
+        lines.append(f"{place}: {message}")
+    return lines
+
+
+def _keys_at(loc: Sequence[int | str]) -> list[str]:
+    form: Any = SuiteFile
+    for part in loc[:-1]:
+        form = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings}.get(str(part), form)
+    return list(form.model_fields)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a suite file."""
+    return SuiteFile.model_json_schema()
