@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import gdbench as gd
-from gdbench import plan, runner
+from gdbench import cells, plan, runner
 from gdbench.kernels import execute
 
 ROOT = Path(__file__).parent.parent
@@ -153,7 +153,8 @@ def test_a_cell_that_runs_out_of_time_keeps_what_it_finished(tmp_path, small_sha
             Clock.now += 1
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "time", Clock)
+        for module in (runner, cells):
+            patched.setattr(module, "time", Clock)
         made = gd.run(TABLE, results=tmp_path / "slow", progress=Slow(), timeout=2.5, tile=1)
     assert [f["error"].split(":")[0] for f in made.failures] == ["timed out"] * 2
     assert len(made.table()) == 2 * 3 * 64

@@ -231,7 +231,9 @@ def command(results: Results) -> str:
     if results.path is None:
         return ""
     parts = Path(results.path).parts
-    where = len(parts) - 1 - parts[::-1].index("results") if "results" in parts else len(parts) - 1
+    if "results" not in parts:
+        return f"gdbench report {results.path}"
+    where = len(parts) - 1 - parts[::-1].index("results")
     return "gdbench report " + "/".join(parts[where:])
 
 
