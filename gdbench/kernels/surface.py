@@ -32,7 +32,7 @@ def surface(problem: Problem) -> pd.DataFrame | None:
     columns = {f"x{i}": points[:, i] for i in range(problem.dim)} | {"f": values + problem.offset}
     frame = pd.DataFrame(columns | {f"g{i}": gradients[:, i] for i in range(problem.dim)})
     if problem.dim == 1:
-        frame.attrs["quotients"] = quotients(problem, float(ends[0][0] + 0.7 * (ends[1][0] - ends[0][0])))
+        frame.attrs["quotients"] = quotients(problem, float(ends[0][0] + 0.65 * (ends[1][0] - ends[0][0])))
     return frame
 
 
