@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,19 +28,30 @@ def measure_scales(problem: Problem, settings: Sequence[Mapping[str, float]]) ->
     samples = SAMPLES if problem.dim <= LARGE else SAMPLES_OF_LARGE
     low, high = (np.broadcast_to(np.asarray(end, float), (problem.dim,)) for end in problem.box)
     points = low + (high - low) * np.random.default_rng(0).random((samples, problem.dim))
-    unravel = unravel_of(problem)
-
-    def at(x: jax.Array, data: object, parameters: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        value, gradient = jax.value_and_grad(lambda x: problem.objective(unravel(x), data, parameters))(x)
-        return value, jnp.sqrt(jnp.sum(gradient**2))
-
+    plain = problem.template is None and isinstance(problem.objective, types.FunctionType)
+    evaluate = _shared(problem.objective) if plain else _evaluator(problem.objective, unravel_of(problem))
     scales = []
     with numerics(np.float64):
-        evaluate = jax.jit(lambda x, data, p: jax.lax.map(lambda x: at(x, data, p), x, batch_size=64))
         for setting in settings:
             values, norms = evaluate(points, problem.data, {n: np.float64(v) for n, v in setting.items()})
             scales.append((_scale(problem, np.asarray(values)), _round(float(np.median(norms)))))
     return scales
+
+
+@functools.lru_cache(maxsize=128)
+def _shared(objective: Callable[..., Any]) -> Any:
+    """The evaluator of an objective on vectors: instances of a problem share it, and so compile once."""
+    return _evaluator(objective, lambda x: x)
+
+
+def _evaluator(objective: Callable[..., Any], unravel: Callable[[Any], Any]) -> Any:
+    """(points, data, parameters) -> values and gradient norms, jitted."""
+
+    def at(x: jax.Array, data: object, parameters: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        value, gradient = jax.value_and_grad(lambda x: objective(unravel(x), data, parameters))(x)
+        return value, jnp.sqrt(jnp.sum(gradient**2))
+
+    return jax.jit(lambda x, data, p: jax.lax.map(lambda x: at(x, data, p), x, batch_size=64))
 
 
 def _scale(problem: Problem, values: np.ndarray) -> float:
