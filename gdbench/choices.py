@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from gdbench.catalogue import gather, look_up
 from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
 from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean
@@ -84,7 +86,7 @@ def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Pro
     if isinstance(given, ProblemFamily):
         return given(**settings)
     if isinstance(given, Problem) and not settings:
-        return given
+        return _checked_facts(given)
     if callable(given) and not isinstance(given, Problem):
         try:
             built = given(**settings)
@@ -93,8 +95,53 @@ def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Pro
         except Exception as error:  # a user's builder may fail in any way
             name = getattr(given, "__name__", given)
             raise SuiteError([f"problem {name!r} cannot be built: {type(error).__name__}: {error}"]) from error
-        return resolve_problem(built)
+        problem = resolve_problem(built)
+        return replace(problem, settings={**settings, **problem.settings})
     raise SuiteError([f"a problem is a name, a Problem or a function that returns one, got {given!r}"])
+
+
+def _checked_facts(problem: Problem) -> Problem:
+    """The problem with its facts as plain numbers and arrays of the right shape, and a label."""
+    told: dict[str, Any] = {"label": problem.label or problem.name}
+    shapes = {"minimizers": (-1, problem.dim), "start": (problem.dim,)}
+    try:
+        for name in ("minimum", "target", "tolerance", "offset"):
+            value = getattr(problem, name)
+            told[name] = None if value is None else float(value)
+        for name, shape in shapes.items():
+            value = getattr(problem, name)
+            told[name] = None if value is None else np.asarray(value, float).reshape(shape)
+        if problem.box is not None:
+            name = "box"
+            low, high = (np.broadcast_to(np.asarray(end, float), (problem.dim,)) for end in problem.box)
+            told["box"] = (low, high)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(
+            [f"problem {problem.name!r}: {name} must fit dimension {problem.dim}, got {getattr(problem, name)!r}"]
+        ) from error
+    return replace(problem, **told)
+
+
+def _check_instances(built: list[Problem]) -> None:
+    """Instances share one compiled program, so they may differ in nothing that it is made of."""
+
+    def shapes(tree: Any) -> Any:
+        if isinstance(tree, Mapping):
+            return {key: shapes(item) for key, item in tree.items()}
+        if isinstance(tree, (list, tuple)):
+            return [shapes(item) for item in tree]
+        return np.shape(tree), np.asarray(tree).dtype.str
+
+    def form(problem: Problem) -> Any:
+        minimizers = () if problem.minimizers is None else problem.minimizers
+        facts = (problem.dim, problem.goal, dict(problem.parameters), np.shape(minimizers))
+        return problem.objective, problem.sample, shapes(problem.data), facts
+
+    for problem in built[1:]:
+        if form(problem) != form(built[0]):
+            raise SuiteError(
+                [f"the instances of {problem.name!r} share one program: what differs among them belongs into `data`"]
+            )
 
 
 def _label(given: dict[str, Any]) -> str | None:
@@ -124,6 +171,8 @@ def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> Problem
     for number in numbers:
         settings = given if number is None else {**given, "instance": number}
         built.append(resolve_problem(family, allow_code, **settings))
+    if len(built) > 1:
+        _check_instances(built)
     single = {n: v.values[0] for n, v in axes.items() if len(v) == 1}
     if single:
         built = [replace(p, parameters={**p.parameters, **single}) for p in built]

@@ -138,7 +138,7 @@ def sweep(
             function are keywords: ``minimum``, ``minimizers``, ``box``, ``target``, ``tolerance``.
         optimizer: a name of the catalogue, an Optimizer, or an optax constructor such as ``optax.adam``.
         steps: budget of every descent.
-        x0: one start [dim], several [n, dim], or one pytree; instead of ``starts``.
+        x0: one start [dim], several [n, dim], or one pytree (a dict); instead of ``starts``.
         starts: ``gd.starts("sobol", 64)``; by default the problem's own start.
         seeds: noise seeds on stochastic problems.
         seed: seeds starts and noise.

@@ -5,71 +5,92 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import types
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-OURS = ("gdbench", "optax", "jax", "jaxlib", "builtins", "numpy")
+OURS = ("gdbench", "optax", "jax", "jaxlib", "builtins", "numpy", "typing", "types", "functools", "collections")
 
 
-def code_identity(value: Any, within: tuple[int, ...] = ()) -> str:
+def code_identity(value: Any) -> str:
     """A text that differs when a function would do something else.
 
     A function of gdbench, or of a package whose version is recorded, is known by its qualified name; user code by the
     whole file it stands in, for a rule may lean on anything there; code without a file (typed into a prompt) by its
-    bytecode. What a function closes over, and the arguments of a ``functools.partial``, belong to it. ``within`` are
-    the objects that lead here: one that holds itself is named once.
+    bytecode. What a function closes over, the object a method belongs to, and the arguments of a ``functools.partial``
+    belong to it.
     """
-    if id(value) in within:
-        return "itself"
-    inner = functools.partial(code_identity, within=(*within, id(value)))
-    if isinstance(value, functools.partial):
-        return f"partial({inner(value.func)}, {inner(value.args)}, {inner(value.keywords)})"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key!r}: {inner(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return f"{type(value).__name__}(" + ", ".join(inner(item) for item in value) + ")"
-    if isinstance(value, np.ndarray):
-        return f"array({value.shape}, {value.dtype}, {hashlib.sha256(value.tobytes()).hexdigest()})"
-    if not callable(value):
-        text = repr(value)
-        # The address of an object is not what it is.
-        return text if " at 0x" not in text else f"{type(value).__qualname__}({inner(vars_of(value))})"
-    return _function_identity(value, inner)
+    return _Walk().describe(value)
 
 
-def vars_of(value: Any) -> dict[str, Any]:
-    """The attributes of an object, none where it keeps them elsewhere."""
-    return dict(getattr(value, "__dict__", {}))
+class _Walk:
+    """One walk over the objects that a function leans on; each is described once, and numbered where it comes again."""
 
+    def __init__(self) -> None:
+        self.seen: dict[int, tuple[int, Any]] = {}
 
-def _function_identity(function: Any, inner: Any) -> str:
-    module = getattr(function, "__module__", None) or type(function).__module__
-    name = f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-    code = getattr(function, "__code__", None)
-    parts = [name]
-    if module.split(".")[0] not in OURS:
-        parts.append(_source(function) or ("" if code is None else f"{code.co_code.hex()} {code.co_consts}"))
-        parts.append(inner(getattr(function, "__defaults__", None)))
-    if code is None and not inspect.isclass(function):
-        parts.append(inner(vars_of(function)))
-    closed = getattr(function, "__closure__", None) or ()
-    if closed:
-        parts.append(inner([cell.cell_contents for cell in closed]))
-    return " ".join(parts)
+    def describe(self, value: Any) -> str:
+        if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+            return repr(value)
+        if id(value) in self.seen:
+            return f"#{self.seen[id(value)][0]}"
+        # The object is kept, so that its address is not given to another one meanwhile.
+        self.seen[id(value)] = (len(self.seen), value)
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{key!r}: {self.describe(item)}" for key, item in value.items()) + "}"
+        if isinstance(value, (list, tuple)):
+            return f"{type(value).__name__}(" + ", ".join(map(self.describe, value)) + ")"
+        if isinstance(value, functools.partial):
+            return f"partial({self.describe(value.func)}, {self.describe(value.args)}, {self.describe(value.keywords)})"
+        if isinstance(value, types.CodeType):
+            return f"{value.co_code.hex()} {value.co_names} {self.describe(value.co_consts)}"
+        if isinstance(value, types.ModuleType):
+            return f"module {value.__name__}"
+        if inspect.ismethod(value):
+            return f"{self.describe(value.__func__)} of {self.describe(value.__self__)}"
+        if isinstance(value, (type, types.FunctionType)):
+            return self.function(value)
+        if hasattr(value, "dtype") and hasattr(value, "__array__"):
+            array = np.asarray(value)
+            return f"array({array.shape}, {array.dtype}, {hashlib.sha256(array.tobytes()).hexdigest()})"
+        return self.thing(value)
+
+    def function(self, function: Any) -> str:
+        """A function or a class."""
+        name = f"{function.__module__}.{function.__qualname__}"
+        theirs = str(function.__module__).split(".")[0] not in OURS
+        parts = [name]
+        code = getattr(function, "__code__", None)
+        if theirs:
+            parts.append(_source(function) or self.describe(code))
+        if isinstance(function, type):
+            return " ".join(parts)
+        parts += [self.describe(function.__defaults__), self.describe(function.__kwdefaults__)] if theirs else []
+        parts.append(self.describe([cell.cell_contents for cell in function.__closure__ or ()]))
+        return " ".join(parts)
+
+    def thing(self, value: Any) -> str:
+        """An object: its class, and what it holds where that is not told by a version."""
+        kind = type(value)
+        held = getattr(value, "__dict__", None)
+        if kind.__module__.split(".")[0] in OURS:
+            # A jitted or wrapped function is what it wraps.
+            wrapped = getattr(value, "__wrapped__", None)
+            inside = self.describe(wrapped) if wrapped is not None else getattr(value, "__qualname__", "")
+            return f"{kind.__qualname__} {inside}" + ("" if " at 0x" in repr(value) else repr(value))
+        plain = "" if " at 0x" in repr(value) else repr(value)
+        return f"{self.describe(kind)} {self.describe(dict(held)) if held else plain}"
 
 
 def _source(function: Any) -> str | None:
-    """The text of the file that a function stands in; None for code without a file."""
+    """The text of the file that a function or class stands in; None for code without a file."""
     try:
         file = inspect.getsourcefile(function)
-    except TypeError:
-        file = inspect.getsourcefile(type(function)) if type(function).__module__ != "builtins" else None
-    if file is None:
-        return None
-    try:
+        if file is None:
+            return None
         with open(file, encoding="utf-8") as source:
             return source.read()
-    except OSError:
+    except (OSError, TypeError):
         return None  # "<stdin>" and its like: the caller takes the bytecode

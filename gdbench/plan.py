@@ -96,13 +96,13 @@ class Cell:
             return np.ones(len(rows), bool)
         if not wanted:
             return np.zeros(len(rows), bool)
-        # Every start gets paths: whole settings are sampled, with a stride through the settings.
-        starts = len(self.starts)
+        # Whole settings are sampled with a stride, the same ones in every instance, each with its first starts.
+        starts, instances = len(self.starts), len(self.choice.instances)
         few = min(starts, max(1, int(np.sqrt(wanted))))
-        settings = max(1, wanted // few)
-        total = self.grid.size // starts
+        total = self.lanes_per_instance // starts
+        settings = max(1, wanted // (few * instances))
         chosen = np.unique(np.linspace(0, total - 1, min(settings, total)).round().astype(int))
-        return np.isin(rows // starts, chosen) & (rows % starts < few)
+        return np.isin((rows // starts) % total, chosen) & (rows % starts < few)
 
 
 def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
@@ -124,9 +124,14 @@ def shape_of(trial: Trial, problem: Problem) -> Shape:
         trial.steps,
         log_steps(trial.steps, trial.trace, stride),
         log_steps(trial.steps, PATH_POINTS) if trial.paths else (),
-        len(trial.targets) if trial.targets else 0,
+        len(targets_of(trial, problem)),
         problem.dim <= CLASSIFIED_DIMENSION,
     )
+
+
+def targets_of(trial: Trial, problem: Problem) -> tuple[float, ...]:
+    """τ of the targets f* + τ S; none where neither minimum nor target says what f* is."""
+    return trial.targets.values if trial.targets and problem.goal in ("minimum", "target") else ()
 
 
 def make_plan(suite: Suite, platform: str | None = None, block: int | None = None) -> list[Cell]:
@@ -170,21 +175,23 @@ def make_cell(
     grid = grid_of(trial, choice, optimizer)
     names = {axis.name for axis in grid.axes}
     descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
-    targets = trial.targets.values if trial.targets else ()
+    targets = targets_of(trial, problem)
     fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
     error = None
     try:
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.step_cost, thresholds(choice, trial, dtype)
+        limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
     except Exception as failure:  # tracing runs the user's code: what it raises belongs to this cell alone
-        error, block, cost, limits = failure, execute.LEAST_LANES, Cost(), None
+        error, block, cost, limits, limits_of = failure, execute.LEAST_LANES, Cost(), None, []
     info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape)
     info |= {"block": block, "problem": describe_problem(choice, limits)}
     info["optimizer"]["cost"] = [int(n) for n in cost] if fixed_cost(cost) else None
     identity = {
         "info": {k: v for k, v in info.items() if k != "experiment"},
         "starts": _digest(starts), "data": [_digest(p.data) for p in choice.instances], "seed": seed,
-        "targets": targets, "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
+        "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
+        "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
         "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax")],
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
@@ -227,7 +234,7 @@ def describe_cell(
         ],
         "starts": trial.starts.describe() | {"num": len(grid.axes[-1])},
         "trace_steps": list(shape.trace_steps), "path_steps": list(shape.path_steps),
-        "targets": list(trial.targets.values) if trial.targets else [], "paths": trial.paths,
+        "targets": list(targets_of(trial, choice.problem)), "paths": trial.paths,
     }  # fmt: skip
 
 
@@ -242,6 +249,7 @@ def describe_problem(choice: ProblemChoice, limits: execute.Thresholds | None) -
         box = [low.tolist(), high.tolist()] if problem.dim <= 64 else [low[:1].tolist(), high[:1].tolist()]
     return {
         "name": problem.name, "label": problem.label, "settings": dict(problem.settings),
+        "surface": f"{problem.label} {sorted(problem.settings.items())} {sorted(problem.parameters.items())}",
         "parameters": dict(problem.parameters), "dim": problem.dim, "formula": problem.formula,
         "source": problem.source, "box": box, "minimum": problem.minimum,
         "minimizers": np.asarray(problem.minimizers, float).tolist() if listed else None,
@@ -289,6 +297,12 @@ def _scales(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -
 def noise_word(problem: Problem) -> int:
     """The 32-bit word that stands for problem and instance in the key of the noise."""
     return zlib.crc32(f"{problem.name} {sorted(problem.settings.items())}".encode())
+
+
+def _facts(problem: Problem) -> list[Any]:
+    """What an instance's rows are judged by, beside its data and thresholds."""
+    listed = None if problem.minimizers is None else _digest(np.asarray(problem.minimizers, float))
+    return [problem.offset, problem.minimum, problem.target, listed, sorted(problem.settings.items())]
 
 
 def _digest(tree: Any) -> str:

@@ -167,7 +167,12 @@ class Results:
         self._surfaces[label] = frame
 
     def surface(self, problem: str) -> pd.DataFrame | None:
-        """Values and gradients of a 1-D or 2-D problem (by its label) over its box, or None."""
+        """Values and gradients of a 1-D or 2-D problem over its box, or None.
+
+        ``problem`` is what a cell names its surface, or a label: then the first problem of that label is meant.
+        """
+        by_label = {cell["problem"]["label"]: cell["problem"]["surface"] for cell in reversed(self.cells)}
+        problem = by_label.get(problem, problem)
         if problem not in self._surfaces and self.path is not None:
             path = self.path / "surfaces" / f"{surface_file(problem)}.parquet"
             if path.exists():

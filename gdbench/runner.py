@@ -174,10 +174,10 @@ def one_line(error: Exception) -> str:
 def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any]]:
     seen = set()
     for cell in cells:
-        label = cell.info["problem"]["label"]
-        if label not in seen and cell.error is None:
-            seen.add(label)
-            yield label, cell.choice.problem
+        name = cell.info["problem"]["surface"]
+        if name not in seen and cell.error is None:
+            seen.add(name)
+            yield name, cell.choice.problem
 
 
 def _keep_surfaces(cells: Sequence[Cell], keep: Callable[[str, Any], None]) -> None:

@@ -55,7 +55,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
     found = []
     for where_ in places(ran(results)):
         cells = [cell for cell in cells_of(results, *where_) if cell["path_steps"]]
-        if not cells or cells[0]["problem"]["dim"] > 2 or results.surface(where_[1]) is None:
+        if not cells or cells[0]["problem"]["dim"] > 2 or results.surface(surface_of(cells[0])) is None:
             continue
         at = _surface_parameters(cells[0])
         if at is None or not any(len(_sampled(results, cell, at)) for cell in cells):
@@ -110,7 +110,7 @@ def data(
         "texts": texts,
         "styles": run_styles(results),
         "minimizers": facts["minimizers"] or [],
-        "ground": _ground(results.surface(problem), facts),
+        "ground": _ground(results.surface(surface_of(cells[0])), facts),
     }
     return frame
 
@@ -166,12 +166,18 @@ def _surface_parameters(cell: Mapping[str, Any]) -> dict[str, float] | None:
     return {"condition": float(curvature[1])}
 
 
+def surface_of(cell: Mapping[str, Any]) -> str:
+    """The name of a cell's surface; its label where it names none."""
+    return cell["problem"].get("surface", cell["problem"]["label"])
+
+
 def _sampled(results: Results, cell: Mapping[str, Any], at: Mapping[str, float]) -> DataFrame:
     """Descents with a stored path, with ``_rank``, the place of their setting (0 is best)."""
     table = rows(results, cell, [*RECORD, "path"], at)
     ranked = ranking(table, cell)
     names = [name for name in ranked.columns if not name.startswith("_")]
-    sampled = keep(table, known(table, "path"))
+    # The surface is that of the first instance.
+    sampled = keep(table, known(table, "path") & (table["instance"] == table["instance"].min()).to_numpy())
     if not names:
         return sampled.assign(_rank=0)
     return sampled.merge(ranked[names].assign(_rank=np.arange(len(ranked))), on=names, how="left")
