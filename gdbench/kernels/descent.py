@@ -50,6 +50,7 @@ class Shared(NamedTuple):
     key_words: Any
     minimizers: Any
     targets: Any
+    held_out: Any = ()
 
 
 def unravel_of(problem: Problem) -> Callable[[Any], Any]:

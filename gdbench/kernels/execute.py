@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, numerics
 from gdbench.kernels.layout import LANES, Thresholds
 from gdbench.kernels.scan import descend
@@ -143,7 +144,7 @@ class Program:
                 lambda a: jax.ShapeDtypeStruct((self.blocks, self.block, *a.shape[1:]), a.dtype), packed
             )
             jitted = jax.jit(mapped, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
-            self._compiled = jitted.lower(counts, lanes, shapes).compile()
+            self._compiled = jitted.lower(counts, lanes, shapes).compile(compiler_options=compiler_options())
         with _count_lock:
             _compiles += 1
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import RESTS, Problem
+from gdbench.kernels.compiler import jit
 from gdbench.kernels.descent import numerics, unravel_of
 
 _BATCH = 512
@@ -24,7 +25,7 @@ def _eigenvalues(problem: Problem) -> Any:
     def at(x: Any, data: Any, parameters: Any) -> Any:
         return jnp.linalg.eigvalsh(jax.hessian(lambda x: problem.objective(unravel(x), data, parameters))(x))
 
-    return jax.jit(lambda x, data, parameters: jax.vmap(lambda x, p: at(x, data, p))(x, parameters))
+    return jit(lambda x, data, parameters: jax.vmap(lambda x, p: at(x, data, p))(x, parameters))
 
 
 def classify(problem: Problem, points: np.ndarray, parameters: dict[str, np.ndarray], curvature: float) -> np.ndarray:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdbench.contracts import Problem
+from gdbench.kernels.compiler import jit
 from gdbench.kernels.descent import numerics, unravel_of
 
 SAMPLES, SAMPLES_OF_LARGE, LARGE = 1024, 128, 100
@@ -38,6 +39,16 @@ def measure_scales(problem: Problem, settings: Sequence[Mapping[str, float]]) ->
     return scales
 
 
+def origins(problem: Problem) -> tuple[str, str]:
+    """How S and G came about, in words."""
+    if problem.box is None:
+        return ("1, for there is no box to sample",) * 2
+    samples = SAMPLES if problem.dim <= LARGE else SAMPLES_OF_LARGE
+    what = "|f - median f|" if problem.minimum is None else "f - f*"
+    over = f"over {samples:,} uniform points of the box, in float64, kept to three digits"
+    return f"median of {what} {over}", f"median of the gradient norm {over}"
+
+
 @functools.lru_cache(maxsize=128)
 def _shared(objective: Callable[..., Any]) -> Any:
     """The evaluator of an objective on vectors: instances of a problem share it, and so compile once."""
@@ -51,7 +62,7 @@ def _evaluator(objective: Callable[..., Any], unravel: Callable[[Any], Any]) -> 
         value, gradient = jax.value_and_grad(lambda x: objective(unravel(x), data, parameters))(x)
         return value, jnp.sqrt(jnp.sum(gradient**2))
 
-    return jax.jit(lambda x, data, p: jax.lax.map(lambda x: at(x, data, p), x, batch_size=64))
+    return jit(lambda x, data, p: jax.lax.map(lambda x: at(x, data, p), x, batch_size=64))
 
 
 def _scale(problem: Problem, values: np.ndarray) -> float:

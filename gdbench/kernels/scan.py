@@ -55,7 +55,8 @@ class Run:
         self.key = jax.random.fold_in(key, lane.seed)
         width = lane.thresholds.width
         self.far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(lane.x0))))
-        self.targets = lane.thresholds.floor + shared.targets * lane.thresholds.scale
+        unit = lane.thresholds.scale if self.problem.target_unit is None else self.problem.target_unit
+        self.targets = lane.thresholds.floor + shared.targets * unit
         self.absorb = record.absorber(descent.shape, descent.layout)
 
     def oracle_at(self, k: Any) -> Oracle:
@@ -179,6 +180,9 @@ class Run:
         nan = jnp.full((), jnp.nan, self.dtype)
         out["grad_norm_final"] = jnp.where(ended, t.gradient_norm if uses_gradient else nan, norm(gradient))
         out |= self.place(point, ended, out["outcome"] == CONVERGED)
+        if self.problem.held_out is not None:
+            unseen = self.descent.oracle(self.shared.held_out, self.lane.parameters).value(point)
+            out["f_held_out"] = jnp.where(ended, nan, unseen + self.lane.thresholds.offset)
         if counted:
             out["counts"] = jnp.where(ended, t.counts, s.counts)
             out |= {"trace_counts": t.trace_counts, "hit_counts": t.hit_counts}

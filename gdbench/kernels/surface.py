@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gdbench.contracts import Problem
+from gdbench.kernels.compiler import jit
 from gdbench.kernels.descent import numerics, unravel_of
 
 POINTS = {1: 401, 2: 121}
@@ -41,7 +42,7 @@ def _evaluate(problem: Problem, points: np.ndarray, dtype: Any) -> tuple[np.ndar
     parameters = {name: np.asarray(value, dtype) for name, value in problem.parameters.items()}
     data = jax.tree.map(lambda a: np.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else a, problem.data)
     with numerics(dtype):
-        both = jax.jit(jax.vmap(jax.value_and_grad(lambda x: problem.objective(unravel(x), data, parameters))))
+        both = jit(jax.vmap(jax.value_and_grad(lambda x: problem.objective(unravel(x), data, parameters))))
         values, gradients = both(points.astype(dtype))
         return np.asarray(values), np.asarray(gradients)
 

@@ -1,0 +1,32 @@
+"""How everything that gdbench computes is compiled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
+"""No YNNPACK fusions on a CPU: those of jaxlib 0.10.2 and 0.11.0 read memory that was never written when a batched
+matrix product or reduction meets another reduction (jax issues 39103 and 39257), and so return another number at each
+call. Without them compiling and running were not slower here."""
+
+
+@functools.cache
+def compiler_options() -> dict[str, Any]:
+    """Options for the compiler of the default backend; empty where this jaxlib does not know them."""
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(jnp.negative).lower(0.0).compile(compiler_options=WITHOUT_YNN)
+    except Exception:  # jaxlib raises its own type, which differs between releases; without the option is as before
+        return {}
+    return WITHOUT_YNN
+
+
+def jit(function: Callable[..., Any], **more: Any) -> Any:
+    """``jax.jit`` with these options."""
+    return jax.jit(function, compiler_options=compiler_options(), **more)
