@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
@@ -41,6 +42,11 @@ def gather(package: str, kind: type[T]) -> Mapping[str, T]:
             if found.setdefault(entry.name, entry) is not entry:
                 raise ValueError(f"two entries of {package} are called {entry.name!r}")
     return dict(sorted(found.items()))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key to sort names by that puts f2 before f10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def look_up(entries: Mapping[str, T], name: str, what: str) -> T:

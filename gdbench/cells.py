@@ -102,9 +102,8 @@ class CellRun:
         problem = cell.choice.instances[instance]
         minimizers = np.zeros((0, problem.dim)) if problem.minimizers is None else np.asarray(problem.minimizers)
         words = (np.uint32(cell.seed), np.uint32(noise_word(problem)))
-        return execute.to_dtype(
-            execute.Shared(problem.data, words, minimizers, np.asarray(cell.targets, float)), cell.dtype
-        )
+        targets, held_out = np.asarray(cell.targets, float), () if problem.held_out is None else problem.held_out
+        return execute.to_dtype(execute.Shared(problem.data, words, minimizers, targets, held_out), cell.dtype)
 
     def compile(self) -> CellRun:
         """Compile the cell's program."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import sys
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from gdbench.catalogue import gather, look_up
+from gdbench import callables
+from gdbench.catalogue import gather, look_up, natural
 from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
 from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean
 from gdbench.grid import Values, as_values
 from gdbench.optimizers import from_optax
+from gdbench.problems import cutest
+from gdbench.transforms.base import Transform
 
 
 @dataclass(frozen=True)
@@ -77,27 +81,99 @@ def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
     raise SuiteError([f"an optimizer is a name, an Optimizer or a function that returns one, got {given!r}"])
 
 
+def as_transforms(given: Any) -> list[dict[str, Any]]:
+    """A row of transforms, each a name or a table with a name and settings, with names that exist."""
+    entries = [{"name": e} if isinstance(e, str) else e for e in (given if isinstance(given, list) else [given])]
+    for entry in entries:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
+            raise SuiteError([f"a transform is a name or a table with a name, got {entry!r}"])
+        look_up(gather("gdbench.transforms", Transform), entry["name"], "transform")
+    return [dict(entry) for entry in entries]
+
+
+def problem_named(name: str) -> ProblemFamily:
+    """The problem family of that name, or an error with the nearest one or the extra that it needs."""
+    if cutest.needs_extra(name):
+        raise UnknownNameError(f"{name} needs sif2jax, which is not installed: pip install 'gdbench[cutest]'")
+    return look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
+
+
 def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Problem:
-    """A problem from its name and settings, from ``package.module:attribute``, or a Problem."""
+    """A problem from its name and settings, from ``package.module:attribute``, a Problem, or a function.
+
+    A function with the setting ``x0`` is one of x that starts there; without it, the function builds the problem.
+    The settings ``transform`` (a name, or a list of names and tables) and ``instance`` serve every problem.
+    """
+    if "transform" in settings:
+        return _transformed(given, allow_code, **settings)
     if isinstance(given, str):
         if ":" in given:
             return resolve_problem(load_attribute(given, allow_code), **settings)
-        given = look_up(gather("gdbench.problems", ProblemFamily), given, "problem")
+        given = problem_named(given)
     if isinstance(given, ProblemFamily):
         return given(**settings)
-    if isinstance(given, Problem) and not settings:
-        return _checked_facts(given)
-    if callable(given) and not isinstance(given, Problem):
-        try:
-            built = given(**settings)
-        except GdbenchError:
-            raise
-        except Exception as error:  # a user's builder may fail in any way
-            name = getattr(given, "__name__", given)
-            raise SuiteError([f"problem {name!r} cannot be built: {type(error).__name__}: {error}"]) from error
-        problem = resolve_problem(built)
-        return replace(problem, settings={**settings, **problem.settings})
+    if isinstance(given, Problem):
+        return _checked_facts(_with_parameters(given, settings))
+    if callable(given):
+        return _from_callable(given, settings)
     raise SuiteError([f"a problem is a name, a Problem or a function that returns one, got {given!r}"])
+
+
+def _with_parameters(problem: Problem, values: Mapping[str, Any]) -> Problem:
+    """The problem with other defaults of its traced parameters, the only settings that a finished one takes."""
+    for key, value in values.items():
+        if key not in problem.parameters:
+            known = did_you_mean(key, problem.parameters)
+            raise SuiteError([f"{problem.label or problem.name} is a finished Problem without {key!r}: {known}"])
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise SuiteError([f"{problem.label or problem.name}: {key!r} must be a number, got {value!r}"])
+    return replace(problem, parameters={**problem.parameters, **{k: float(v) for k, v in values.items()}})
+
+
+def _from_callable(given: Any, settings: dict[str, Any]) -> Problem:
+    """The problem of a user's function: with ``x0`` it is a function of x, otherwise it builds a Problem."""
+    name = callables.name_of(given)
+    if callables.is_function_of_x(given, settings):
+        return _checked_facts(callables.from_function(given, **settings))
+    missing = callables.missing_argument(given, settings)
+    if missing:
+        raise SuiteError(
+            [f"{name} needs x0, a start, if it is a function of x; if it builds a Problem, it needs {missing!r}"]
+        )
+    try:
+        built = given(**settings)
+    except GdbenchError:
+        raise
+    except Exception as error:  # a user's builder may fail in any way
+        raise SuiteError([f"problem {name!r} cannot be built: {type(error).__name__}: {error}"]) from error
+    problem = resolve_problem(built)
+    return replace(problem, settings={**settings, **problem.settings})
+
+
+def _transformed(given: Any, allow_code: bool, transform: Any, instance: int = 0, **settings: Any) -> Problem:
+    """The problem changed by a row of transforms, whose random parts the instance seeds."""
+    entries, found = as_transforms(transform), gather("gdbench.transforms", Transform)
+    if isinstance(given, str):
+        given = load_attribute(given, allow_code) if ":" in given else given
+    if isinstance(given, str):
+        given = problem_named(given)
+    if type(instance) is not int or instance < 0:
+        raise SuiteError([f"instance must be a whole number of at least 0, got {instance!r}"])
+    own = given.settings if isinstance(given, ProblemFamily) else {}
+    traced = {}
+    for entry in entries:
+        known = found[entry["name"]].parameters
+        traced |= {key: float(settings.pop(key)) for key in list(settings) if key in known}
+    inner = {**settings, "instance": instance} if "instance" in own else settings
+    problem = resolve_problem(given, allow_code, **inner)
+    for place, entry in enumerate(entries):
+        told = {key: value for key, value in entry.items() if key != "name"}
+        problem = found[entry["name"]](problem, instance, place, **told)
+    return replace(
+        problem,
+        parameters={**problem.parameters, **traced},
+        settings={**problem.settings, "transform": entries, "instance": instance},
+    )
 
 
 def _checked_facts(problem: Problem) -> Problem:
@@ -151,6 +227,16 @@ def _label(given: dict[str, Any]) -> str | None:
     return label
 
 
+def every_name(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """An entry for each name of a list, and for each problem that a pattern such as ``bbob/*`` stands for."""
+    known = sorted(gather("gdbench.problems", ProblemFamily), key=natural)
+    given = entry["name"] if isinstance(entry["name"], list) else [entry["name"]]
+    names = [
+        name for pattern in given for name in (fnmatch.filter(known, pattern) if "*" in pattern else []) or [pattern]
+    ]
+    return [{**entry, "name": name} for name in names]
+
+
 def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> ProblemChoice:
     """The problem of an entry: static settings build it, parameters become axes, ``instance`` may be a list."""
     given = dict(entry)
@@ -159,8 +245,12 @@ def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> Problem
     if ":" in name:
         family = load_attribute(name, allow_code)
     else:
-        family = look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
-    known = family.parameters if isinstance(family, ProblemFamily) else {}
+        family = problem_named(name)
+    known = dict(family.parameters) if isinstance(family, (Problem, ProblemFamily)) else {}
+    if callables.is_function_of_x(family, given):
+        known = callables.arguments_of(family)[0]
+    for entry in as_transforms(given.get("transform", [])):
+        known |= gather("gdbench.transforms", Transform)[entry["name"]].parameters
     axes = {key: as_values(given.pop(key)) for key in list(given) if key in known}
     instances = given.pop("instance", None)
     numbers = [None] if instances is None else (instances if isinstance(instances, list) else [instances])

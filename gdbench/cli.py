@@ -36,6 +36,7 @@ class Kind(StrEnum):
     """What can be listed."""
 
     problems = "problems"
+    transforms = "transforms"
     optimizers = "optimizers"
     measures = "measures"
     figures = "figures"
@@ -72,37 +73,60 @@ def run_path(name: str) -> Path:
     return Path("results") / (path.stem if path.suffix == ".toml" else path.name)
 
 
+def _filter(name: str, text: str, **rules: Any) -> Any:
+    return typer.Option(name, help=text, rich_help_panel="Filters (problems only, combined by and)", **rules)
+
+
 @app.command("list")
 def list_(
     kind: Annotated[Kind, typer.Argument(help="problems, optimizers, measures, figures or suites")],
+    dim: Annotated[int | None, _filter("--dim", "can have this dimension", min=1)] = None,
+    convex: Annotated[bool | None, _filter("--convex/--not-convex", "known to be convex, or known not to be")] = None,
+    known_minimum: Annotated[bool | None, _filter("--known-minimum/--no-known-minimum", "the minimum is known")] = None,
+    stochastic: Annotated[bool | None, _filter("--stochastic/--deterministic", "a step sees a mini-batch")] = None,
+    separable: Annotated[bool | None, _filter("--separable/--not-separable", "a sum over single coordinates")] = None,
+    family: Annotated[str | None, _filter("--family", "stands in this file or folder of the catalogue")] = None,
     as_json: JSON = False,
 ) -> None:
     """List a catalogue."""
     from gdbench import listing
 
-    header, rows = listing.LISTS[kind.value]()
+    wanted = listing.Selection(dim, convex, known_minimum, stochastic, separable, family)
+    if wanted.asked and kind is not Kind.problems:
+        name = next(iter(wanted.asked)).replace("_", "-")
+        raise GdbenchError(f"filters such as --{name} select problems only: leave it out, or list problems")
+    header, rows = listing.problems(wanted) if kind is Kind.problems else listing.LISTS[kind.value]()
     if as_json:
         terminal.print_json(rows)
     else:
-        terminal.print_table(header, [[listing.short(row.get(name)) for name in header] for row in rows])
+        terminal.print_table(header, [[listing.cell(row, name) for name in header] for row in rows], cut=True)
 
 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="a problem, optimizer, measure, figure or suite")],
     settings: Annotated[list[str] | None, typer.Argument(help="settings of a problem, as dim=10")] = None,
+    picture: Annotated[Path | None, typer.Option(help="draw a problem of one or two dimensions into this file")] = None,
+    allow_code: CODE = False,
     as_json: JSON = False,
 ) -> None:
-    """Show everything that is known of one entry of a catalogue."""
-    from gdbench import listing
+    """Show everything that is known of one entry of a catalogue; of a problem, its measured scales too."""
+    from gdbench import facts, listing
 
-    facts = listing.show(name, settings or [])
+    told, problem = listing.show(name, settings or [], allow_code)
+    if picture is not None:
+        from gdbench.picture import save_picture
+
+        if problem is None:
+            raise GdbenchError(f"only problems have a picture, and {name!r} is of the kind {told['kind']}")
+        told["picture"] = str(save_picture(problem, picture))
     if as_json:
-        terminal.print_json(facts)
-    else:
-        width = max(len(key) for key in facts)
-        for key, value in facts.items():
-            print(f"{key.ljust(width)}  {listing.long(value, width + 2)}")
+        terminal.print_json(told)
+        return
+    lines = {key: listing.long(value) for key, value in told.items()} if problem is None else facts.sheet(told)
+    width = max(len(key) for key in lines)
+    for key, shown in lines.items():
+        print(f"{key.ljust(width)}  " + ("\n" + " " * (width + 2)).join(shown))
 
 
 @app.command()

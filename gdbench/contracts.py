@@ -63,6 +63,14 @@ class Problem:
         data: a pytree of arrays, traced, constant within a block.
         settings: the arguments that this problem was built with (dim, instance, …).
         label: name with the settings that differ from the defaults.
+        target_origin: how the target was chosen.
+        target_unit: what the τ of a suite's targets f* + τ are multiples of; None for S, the scale of f.
+        convex: whether f is convex on its box; None where that is unknown.
+        separable: f is a sum of functions of one coordinate each.
+        within_box: the minimum is that of the box: outside of it f goes lower.
+        kinks: points of the box at which f is not differentiable, shape [n, dim]; None where f is smooth.
+        notes: what a reader of results should know.
+        held_out: data of the same form as ``data`` that no step sees; the end point is also judged on them.
         sample: (data, key) -> data of one mini-batch; None when the objective is deterministic.
         batch_share: share of the data in one mini-batch, the cost of one evaluation.
         judge_every: a stochastic problem is judged on the full data every so many steps.
@@ -86,7 +94,15 @@ class Problem:
     target: float | None = None
     tolerance: float | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
+    target_origin: str = ""
+    target_unit: float | None = None
+    convex: bool | None = None
+    separable: bool = False
+    within_box: bool = False
+    kinks: np.ndarray | None = None
+    notes: str = ""
     data: Any = ()
+    held_out: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
     sample: Callable[[Any, Array], Any] | None = None
@@ -127,6 +143,11 @@ class ProblemFamily:
     parameters: Mapping[str, float]
     summary: str
 
+    @property
+    def theme(self) -> str:
+        """The file or folder of the catalogue that it stands in."""
+        return self.build.__module__.removeprefix("gdbench.problems.").split(".")[0]
+
     def __call__(self, **settings: Any) -> Problem:
         """The problem with these settings; values of traced parameters become its defaults."""
         traced = {key: self._number(key, settings.pop(key)) for key in list(settings) if key in self.parameters}
@@ -154,13 +175,16 @@ class ProblemFamily:
         return float(value)
 
 
-def problem_family(**parameters: float) -> Callable[[Callable[..., Problem]], ProblemFamily]:
-    """Make a builder an entry of the catalogue; keywords are the traced parameters with their defaults."""
+def problem_family(name: str = "", /, **parameters: float) -> Callable[[Callable[..., Problem]], ProblemFamily]:
+    """Make a builder an entry of the catalogue; keywords are the traced parameters with their defaults.
+
+    The name is that of the builder, unless another one is given.
+    """
 
     def wrap(build: Callable[..., Problem]) -> ProblemFamily:
         settings = {name: p.default for name, p in inspect.signature(build).parameters.items()}
         summary = (inspect.getdoc(build) or "").split("\n")[0]
-        return ProblemFamily(build.__name__, build, settings, parameters, summary)
+        return ProblemFamily(name or build.__name__, build, settings, parameters, summary)
 
     return wrap
 

@@ -25,7 +25,7 @@ class SuiteError(GdbenchError):
 
 
 class NothingSelectedError(GdbenchError):
-    """A selection of problems and optimizers that leaves nothing to run."""
+    """A selection that leaves nothing to run or to list."""
 
     exit_code = 5
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdbench import store
+from gdbench import callables, store
 from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
-from gdbench.contracts import Problem
+from gdbench.contracts import Problem, ProblemFamily
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.forms import Header, OutcomeSettings
-from gdbench.grid import Starts, as_starts, as_values
+from gdbench.grid import Starts, as_starts, as_values, default_start
+from gdbench.pytrees import is_tree, points_of
 from gdbench.results import Results
 from gdbench.results import load as read_run
 from gdbench.suite import Suite, Trial, build_suite, describe_suite, read_suite
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FACTS = ("minimum", "minimizers", "box", "target", "tolerance", "curvature", "bounded", "offset")
-"""What a user may say of a callable, as keywords of ``sweep``."""
 
+def problem(name: str | Callable[..., Any], /, **settings: Any) -> Problem:
+    """A problem of the catalogue with its settings, or one made of a function of your own.
 
-def problem(name: str | Callable[..., Any], **settings: Any) -> Problem:
-    """A problem of the catalogue with its settings: ``gd.problem("rosenbrock", dim=10)``.
+    ``gd.problem("rosenbrock", dim=10)`` is callable (``f(x)``, in JAX and differentiable) and carries what is known of
+    it: ``f.dim``, ``f.box``, ``f.minimum``, ``f.minimizers``, ``f.source``.
 
-    The problem is callable (``f(x)``, in JAX and differentiable) and carries what is known of it: ``f.dim``, ``f.box``,
-    ``f.minimum``, ``f.minimizers``, ``f.source``.
+    ``gd.problem(function, x0=start, …)`` makes the same of a function f(x) in JAX that returns a scalar; x has the form
+    of ``x0``, a vector or a pytree. Facts are keywords (``minimum``, ``minimizers``, ``box``, ``target``, …). With
+    ``data``, a pytree of arrays, the function is f(x, data); ``batch`` then draws so many rows anew for every step, and
+    ``held_out`` are data of the same form that no step sees. Further arguments of the function that have a float as
+    default, ``def f(x, *, width=1.0)``, become traced parameters, and so axes of a sweep.
 
     Raises:
         UnknownNameError: for a name that the catalogue has not, with the nearest one.
@@ -113,11 +117,14 @@ def _map(results: Results, x: str, y: str) -> Figure:
 
 
 def sweep(
-    problem: str | Problem | Callable[[Any], Any],
+    problem: str | Problem | Callable[..., Any],
     optimizer: Any,
     *,
     steps: int = 1000,
     x0: Any = None,
+    data: Any = None,
+    batch: int | None = None,
+    held_out: Any = None,
     starts: Starts | Mapping[str, Any] | None = None,
     seeds: int = 1,
     seed: int = 0,
@@ -135,10 +142,13 @@ def sweep(
 
     Args:
         problem: a name of the catalogue, a Problem, or a function of x that returns a scalar. What is known of a
-            function are keywords: ``minimum``, ``minimizers``, ``box``, ``target``, ``tolerance``.
+            function are keywords (``minimum``, ``minimizers``, ``box``, ``target``, …), as in ``gd.problem``.
         optimizer: a name of the catalogue, an Optimizer, or an optax constructor such as ``optax.adam``.
         steps: budget of every descent.
-        x0: one start [dim], several [n, dim], or one pytree (a dict); instead of ``starts``.
+        x0: one start [dim], several [n, dim], or one pytree (a dict, a tuple of arrays); instead of ``starts``.
+        data: a pytree of arrays: the function is then f(x, data).
+        batch: rows of the data that a step sees, drawn anew for each; all of them by default.
+        held_out: data of the same form that no step sees: the column ``f_held_out`` judges the end point on them.
         starts: ``gd.starts("sobol", 64)``; by default the problem's own start.
         seeds: noise seeds on stochastic problems.
         seed: seeds starts and noise.
@@ -158,22 +168,15 @@ def sweep(
     Raises:
         SuiteError: for anything that cannot be run, with the name and the nearest valid one.
     """
-    facts = {name: axes.pop(name) for name in FACTS if name in axes}
-    if callable(problem) and not isinstance(problem, Problem):
-        problem, points = from_callable(problem, x0, facts)
-        # With starts of a kind, x0 says how many coordinates there are and where a ball has its centre.
-        problem, x0 = replace(problem, start=points[0]), points if starts is None else None
-    else:
-        if x0 is not None and starts is not None:
-            raise SuiteError(["x0 and starts both say where to begin: give one of them"])
-        if facts:
-            raise SuiteError([f"{sorted(facts)[0]!r} is known of a catalogue problem already"])
-        problem = resolve_problem(problem)
+    facts = {name: axes.pop(name) for name in callables.FACTS if name in axes}
+    given = {"data": data, "batch": batch, "held_out": held_out}
+    facts |= {name: value for name, value in given.items() if value is not None}
+    problem, x0 = _swept(problem, x0, starts, facts, axes)
     rule = resolve_optimizer(optimizer)
     known = {**rule.hyperparameters, **problem.parameters}
     for name in axes:
         if name not in known:
-            settings = [*known, *inspect.signature(sweep).parameters]
+            settings = [*known, *inspect.signature(sweep).parameters, *callables.FACTS]
             raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, settings)}"])
     over = {name: as_values(axes.pop(name)) for name in list(axes) if name in problem.parameters}
     problem = replace(problem, parameters={**problem.parameters, **{n: v.values[0] for n, v in over.items()}})
@@ -197,55 +200,30 @@ def sweep(
     return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block)))
 
 
+def _swept(
+    problem: Any, x0: Any, starts: Any, facts: dict[str, Any], axes: dict[str, Any]
+) -> tuple[Problem, np.ndarray | None]:
+    """The problem of a sweep, and where x0 begins [n, dim]; its static arguments leave the axes."""
+    if not callable(problem) or isinstance(problem, (Problem, ProblemFamily)):
+        if facts:
+            raise SuiteError([f"{sorted(facts)[0]!r} is known of a catalogue problem already"])
+        if x0 is not None and starts is not None:
+            raise SuiteError(["x0 and starts both say where to begin: give one of them"])
+        return resolve_problem(problem), x0
+    static = callables.arguments_of(problem, "data" in facts)[1]
+    facts |= {name: axes.pop(name) for name in static if name in axes}
+    points = None if x0 is None or is_tree(x0) else points_of(x0)
+    made = callables.from_function(problem, x0=x0 if points is None else points[0], **facts)
+    points = default_start(made)[None] if points is None else points
+    # With starts of a kind, x0 says how many coordinates there are and where a ball has its centre.
+    return resolve_problem(made), points if starts is None else None
+
+
 def _form(header: dict[str, Any], **settings: Any) -> OutcomeSettings:
     """Check the settings by the rules of a suite file."""
     experiment = {"problems": ["parabola"], "optimizers": [{"name": "gd", "learning_rate": 1.0}], **settings}
     build_suite({"suite": header, "experiment": [experiment]}, "sweep")
     return OutcomeSettings.model_validate(settings["outcomes"])
-
-
-def from_callable(function: Callable[[Any], Any], x0: Any, facts: Mapping[str, Any]) -> tuple[Problem, np.ndarray]:
-    """A problem from a function of x, and its starts as vectors [n, dim]."""
-    import jax
-    from jax.flatten_util import ravel_pytree
-
-    name = getattr(function, "__name__", "function").replace("<lambda>", "function")
-    if x0 is None:
-        raise SuiteError([f"{name} needs x0: a start, from which its dimension is known"])
-    template = None
-    if isinstance(x0, Mapping):
-        template = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf)), dict(x0))
-        points = np.asarray(ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(x0)))[0], float)[None]
-    else:
-        points = _points(x0)
-    like = template if template is not None else np.zeros(points.shape[1])
-    out = jax.eval_shape(function, jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, np.float32), like))
-    if getattr(out, "shape", None) != ():
-        raise SuiteError([f"{name} must return a scalar, it returns {getattr(out, 'shape', out)!r}"])
-    known = dict(facts)
-    if known.get("minimizers") is not None:
-        known["minimizers"] = np.atleast_2d(np.asarray(known["minimizers"], float))
-    if known.get("box") is not None:
-        known["box"] = tuple(np.broadcast_to(np.asarray(end, float), (points.shape[1],)) for end in known["box"])
-    if known.get("curvature") is not None:
-        m, largest = known["curvature"]
-        known["curvature"] = lambda parameters: (float(m), float(largest))
-    made = Problem(
-        name, lambda x, data, parameters: function(x), points.shape[1], label=name, source="given as a function",
-        template=template, **known,
-    )  # fmt: skip
-    return made, points
-
-
-def _points(x0: Any) -> np.ndarray:
-    """Starts [n, dim] from one start or several."""
-    try:
-        points = np.atleast_2d(np.asarray(x0, float))
-    except (TypeError, ValueError):
-        raise SuiteError([f"x0 must hold numbers, one row a start, got {x0!r}"]) from None
-    if points.ndim != 2 or not points.size:
-        raise SuiteError([f"x0 must be one start [dim] or several [n, dim], got shape {np.shape(x0)}"])
-    return points
 
 
 def run(

@@ -29,8 +29,16 @@ _AXIS_SCHEMA = {
     ],
 }
 _ENTRY_SCHEMA = {
-    "description": "a name of the catalogue (or package.module:attribute), or a table { name = …, setting = … }",
-    "anyOf": [{"type": "string"}, {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}],
+    "description": "a name of the catalogue (or package.module:attribute), or a table { name = …, setting = … }; for "
+    "problems a list of names, or a pattern such as 'bbob/*', stands for an entry each",
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"name": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+            "required": ["name"],
+        },
+    ],
 }
 _STARTS_SCHEMA = {
     "type": "object",
@@ -64,8 +72,9 @@ def as_entry(given: Any) -> dict[str, Any]:
         return {"name": given}
     if not isinstance(given, Mapping):
         raise ValueError(f"expected a name or a table with a name, got {given!r}")
-    if not isinstance(given.get("name"), str):
-        raise ValueError(f"expected a table with a name, got {dict(given)!r}")
+    names = given.get("name") if isinstance(given.get("name"), list) else [given.get("name")]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"expected a table with a name, or a list of names, got {dict(given)!r}")
     return dict(given)
 
 
@@ -125,6 +134,9 @@ class Experiment(Form):
     targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
+    quick: bool | Literal["only"] = Field(
+        True, description="whether it belongs to a quick run (thinned): true, false, or only to that"
+    )
     outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 

@@ -189,7 +189,7 @@ def make_cell(
     info["optimizer"]["cost"] = [int(n) for n in cost] if fixed_cost(cost) else None
     identity = {
         "info": {k: v for k, v in info.items() if k != "experiment"},
-        "starts": _digest(starts), "data": [_digest(p.data) for p in choice.instances], "seed": seed,
+        "starts": _digest(starts), "data": [_digest((p.data, p.held_out)) for p in choice.instances], "seed": seed,
         "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
         "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
         "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax")],
@@ -257,9 +257,13 @@ def describe_problem(choice: ProblemChoice, limits: execute.Thresholds | None) -
         "curvature": list(map(float, problem.curvature(problem.parameters))) if problem.curvature else None,
         "curvature_is_local": problem.curvature_is_local, "goal": problem.goal, "offset": problem.offset,
         "target": problem.target, "stochastic": problem.stochastic, "judge_every": problem.judge_every,
-        "batch_share": problem.batch_share,
-        "scale": float(limits.scale[0]) if limits else None,
+        "batch_share": problem.batch_share, "held_out": problem.held_out is not None,
+        "target_origin": problem.target_origin, "target_unit": problem.target_unit,
+        "convex": problem.convex, "separable": problem.separable,
+        "within_box": problem.within_box, "notes": problem.notes,
+        "scale": float(limits.scale[0]) if limits else None, "scale_origin": scale.origins(problem)[0],
         "gradient_scale": float(limits.gradient_scale[0]) if limits else None,
+        "gradient_scale_origin": scale.origins(problem)[1],
         "tolerance": float(limits.tolerance[0]) if limits else None,
     }  # fmt: skip
 
@@ -327,7 +331,8 @@ def _code_digest() -> str:
         "rows.py",
         "cells.py",
         "kernels/*.py",
-        "problems/*.py",
+        "problems/**/*.py",
+        "transforms/*.py",
         "optimizers/*.py",
     ):
         for path in sorted(root.glob(part)):

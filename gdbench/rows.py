@@ -69,6 +69,8 @@ def to_table(
     for name in ("gap_final", "gap_best", "grad_norm_final", "distance"):
         # A gap can be NaN because the descent is; where it is unknown for the whole cell it is null.
         columns[name] = _nullable(records[name], real)
+    if "f_held_out" in records:
+        columns["f_held_out"] = _nullable(records["f_held_out"], real)
     columns["basin"] = pa.array(records["basin"], pa.int32())
     columns["rate"] = _nullable(records["rate"], real)
     columns["overshoots"] = pa.array(records["overshoots"])
@@ -154,6 +156,8 @@ def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
     fields |= {
         n: real for n in ("f_start", "f_final", "f_best", "gap_final", "gap_best", "grad_norm_final", "distance")
     }
+    if any(i["problem"].get("held_out") for i in infos):
+        fields["f_held_out"] = real
     fields |= {"basin": pa.int32(), "rate": real, "overshoots": pa.int32()}
     fields |= {name: pa.float64() for name in ("f_evals", "g_evals", "hvp_evals")}
     fields |= {f"end_{i}": real for i in range(shown)}

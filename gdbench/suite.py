@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, choose_problem
+from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, choose_problem, every_name
 from gdbench.errors import (
     GdbenchError,
     NothingSelectedError,
@@ -40,6 +40,7 @@ class Trial:
     trace: int
     paths: int
     outcomes: OutcomeSettings
+    quick: bool | str = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def build_suite(
         problems: keep only these (names or labels).
         optimizers: keep only these.
         add: further optimizers for every experiment.
-        quick: thin every axis to 8 values, starts to 8 and steps to 200.
+        quick: thin every axis to 8 values, starts to 8, instances to 3 and steps to 200.
 
     Raises:
         SuiteError: with every fault.
@@ -135,7 +136,8 @@ def build_suite(
         faults += _unmatched(what, wanted, trials, place)
     if faults:
         raise SuiteError(faults)
-    kept = [_thin(trial) if quick else trial for trial in kept if trial.problems and trial.optimizers]
+    unwanted = False if quick else "only"
+    kept = [_thin(t) if quick else t for t in kept if t.problems and t.optimizers and t.quick != unwanted]
     if not kept:
         chosen = " and ".join(filter(None, (", ".join(problems), ", ".join(optimizers))))
         raise NothingSelectedError(f"{place}: no experiment has {chosen}: nothing is left to run")
@@ -148,15 +150,21 @@ def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
     lines = []
     experiments = table.get("experiment")
     for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
-        for what, choose in (("problems", choose_problem), ("optimizers", choose_any)):
+        for what, choose in (("problems", choose_each), ("optimizers", choose_any)):
             entries = experiment.get(what) if isinstance(experiment, dict) else None
             for j, entry in enumerate(entries if isinstance(entries, list) else []):
-                if isinstance(entry, str) or (isinstance(entry, dict) and isinstance(entry.get("name"), str)):
-                    try:
-                        choose(as_entry(entry), allow_code)
-                    except GdbenchError as error:
-                        lines.append(f"experiment[{i + 1}].{what}[{j + 1}]: {error}")
+                try:
+                    choose(as_entry(entry), allow_code)
+                except ValueError:
+                    continue  # its form is at fault, which is told already
+                except GdbenchError as error:
+                    lines.append(f"experiment[{i + 1}].{what}[{j + 1}]: {error}")
     return lines
+
+
+def choose_each(entry: Mapping[str, Any], allow_code: bool) -> list[ProblemChoice]:
+    """The problems of an entry."""
+    return [choose_problem(one, allow_code) for one in every_name(entry)]
 
 
 def choose_any(entry: Mapping[str, Any], allow_code: bool) -> OptimizerChoice:
@@ -168,12 +176,13 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
     """The experiment with its names looked up; faults are added to the list."""
     problems, optimizers = [], []
     for i, entry in enumerate(experiment.problems):
-        try:
-            choice = choose_problem(entry, allow_code)
-            problems.append(choice)
-            faults += [f"{where}: starts: {fault}" for fault in experiment.starts.faults(choice.problem)]
-        except GdbenchError as error:
-            faults.append(f"{where}: problems[{i + 1}]: {error}")
+        for one in every_name(entry):
+            try:
+                choice = choose_problem(one, allow_code)
+                problems.append(choice)
+                faults += [f"{where}: starts: {fault}" for fault in experiment.starts.faults(choice.problem)]
+            except GdbenchError as error:
+                faults.append(f"{where}: problems[{i + 1}]: {error}")
     for i, entry in enumerate(experiment.optimizers):
         try:
             optimizers.append(choose_optimizer(entry, experiment.learning_rate, allow_code))
@@ -187,7 +196,7 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
         faults += [f"{where}: the {what} {label!r} stands there twice: give one a label of its own" for label in twice]
     return Trial(
         name, tuple(problems), tuple(optimizers), experiment.steps, experiment.starts, experiment.seeds,
-        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes,
+        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes, experiment.quick,
     )  # fmt: skip
 
 
@@ -230,6 +239,7 @@ def _select(trial: Trial, problems: Sequence[str], optimizers: Sequence[str]) ->
 
 QUICK = 8
 QUICK_STEPS = 200
+QUICK_INSTANCES = 3
 
 
 def _thin(trial: Trial) -> Trial:
@@ -257,7 +267,10 @@ def _thin(trial: Trial) -> Trial:
         starts=starts,
         seeds=min(trial.seeds, 2),
         optimizers=tuple(replace(c, axes={n: few(v) for n, v in c.axes.items()}) for c in trial.optimizers),
-        problems=tuple(replace(c, axes={n: few(v) for n, v in c.axes.items()}) for c in trial.problems),
+        problems=tuple(
+            replace(c, axes={n: few(v) for n, v in c.axes.items()}, instances=c.instances[:QUICK_INSTANCES])
+            for c in trial.problems
+        ),
     )
 
 

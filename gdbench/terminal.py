@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +16,18 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=1, default=str, allow_nan=False))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Aligned columns on stdout; the last one is not padded."""
+LEAST_ROOM = 24
+"""Characters of the last column that are kept on a terminal, however narrow."""
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], cut: bool = False) -> None:
+    """Aligned columns on stdout; the last one is not padded, and on a terminal it may be cut to the room left."""
     cells = [[str(v) for v in row] for row in [header, *rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    if cut and sys.stdout.isatty():
+        left = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(left, LEAST_ROOM))
+        cells = [[*row[:-1], textwrap.shorten(row[-1], widths[-1], placeholder=" …")] for row in cells]
     for n, row in enumerate(cells):
         print("  ".join(v.ljust(w) for v, w in zip(row, [*widths[:-1], 0], strict=True)).rstrip())
         if n == 0:

@@ -330,6 +330,35 @@ def test_progress_counts_every_descent_once(tmp_path):
     assert again.done == again.total == 0
 
 
+HELD_OUT = """
+import jax.numpy as jnp
+import numpy as np
+import gdbench as gd
+
+def distance(x, rows):
+    return jnp.mean((x - rows) ** 2)
+
+def mean():
+    return gd.problem(distance, x0=[9.0], data=np.arange(4.0), held_out=np.array([5.0, 7.0]), name="mean")
+"""
+
+
+def test_the_held_out_value_is_a_column_where_a_problem_has_one(tmp_path, monkeypatch):
+    (tmp_path / "held_out_code.py").write_text(HELD_OUT)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = table(problems=["held_out_code:mean", "parabola"], learning_rate=[0.5, 3.0], starts={"kind": "default"})
+    made = run(given, tmp_path, allow_code=True)
+    assert made.path is not None
+    frame = gd.load(made.path).table()
+    assert list(frame["outcome"]) == ["converged", "diverged"] * 2
+    # At 1.5, the mean of 0 ... 3, the rows 5 and 7 are 3.5 and 5.5 away; what blew up has no value, nor a parabola.
+    assert frame["f_final"][0] == 1.25 and frame["f_held_out"][0] == (3.5**2 + 5.5**2) / 2
+    assert frame["f_held_out"].isna().tolist() == [False, True, True, True]
+    assert made.scan().to_table(columns=["f_held_out"]).column(0).null_count == 3
+    assert [cell["problem"]["held_out"] for cell in made.cells] == [True, False]
+    assert "f_held_out" not in run(table(), tmp_path / "without").table().columns
+
+
 # What is told of a run
 
 

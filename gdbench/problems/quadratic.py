@@ -12,8 +12,7 @@ from gdbench.contracts import Problem, problem_family
 from gdbench.lazy import jnp
 from gdbench.problems.boxes import cube
 from gdbench.problems.settings import one_of, refuse, true_or_false, whole_number
-
-SPECTRA = ("log", "linear")
+from gdbench.problems.spectra import FORMULAS, SPECTRA, eigenvalues_of, fractions_of
 
 
 @functools.cache
@@ -24,12 +23,7 @@ def objective_of(spectrum: str, rotated: bool) -> Callable[..., Any]:
     """
 
     def objective(x, data, parameters):
-        condition, fractions = parameters["condition"], data["fractions"]
-        if spectrum == "log":
-            # A power of a positive number is smooth in it, at fraction 0 as well.
-            eigenvalues = condition**fractions
-        else:
-            eigenvalues = 1 + (condition - 1) * fractions
+        eigenvalues = eigenvalues_of(spectrum, parameters["condition"], data["fractions"])
         # Full precision, for some accelerators round the factors of a float32 product.
         y = jnp.matmul(data["rotation"].T, x, precision="highest") if rotated else x
         return 0.5 * jnp.sum(eigenvalues * y**2)
@@ -48,7 +42,7 @@ def haar_rotation(dim: int, instance: int) -> np.ndarray:
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
-def _ends(dim: int, condition: float) -> tuple[float, float]:
+def ends(dim: int, condition: float) -> tuple[float, float]:
     """(m, L): the eigenvalues run from 1 to the condition; one dimension has the condition alone."""
     low = condition if dim == 1 else 1.0
     return min(low, condition), max(low, condition)
@@ -60,7 +54,9 @@ def quadratic(dim: int = 2, spectrum: str = "log", rotation: bool = False, insta
 
     Args:
         dim: number of coordinates; with 1 the eigenvalue is the condition.
-        spectrum: eigenvalues spaced evenly in their logarithm ("log") or themselves ("linear").
+        spectrum: eigenvalues spaced evenly in their logarithm ("log") or themselves ("linear"); two "clusters" of them,
+            each a tenth of the logarithmic range wide; one "outlier", the rest at 1; or the quantiles of a
+            "marchenko_pastur" law, the spectrum of a sample covariance matrix.
         rotation: whether Q is a random rotation; otherwise it is the identity and no product is formed.
         instance: seed of the rotation; instances differ in nothing else.
     """
@@ -70,21 +66,23 @@ def quadratic(dim: int = 2, spectrum: str = "log", rotation: bool = False, insta
         + true_or_false("quadratic", "rotation", rotation)
         + whole_number("quadratic", "instance", instance, 0)
     )
-    data = {"fractions": np.linspace(0, 1, dim) if dim > 1 else np.ones(1)}
+    data = {"fractions": fractions_of(spectrum, dim)}
     if rotation:
         data["rotation"] = haar_rotation(dim, instance)
-    spacing = "condition^(i/(n-1))" if spectrum == "log" else "1 + (condition - 1) i/(n-1)"
     return Problem(
         name="quadratic",
         objective=objective_of(spectrum, rotation),
         dim=dim,
-        formula=f"1/2 sum_i lambda_i y_i^2, lambda_i = {spacing}, y = {'Q^T x' if rotation else 'x'}, i = 0 ... n-1",
+        formula=f"1/2 sum_i lambda_i y_i^2, lambda_i = {FORMULAS[spectrum]}, y = {'Q^T x' if rotation else 'x'}, "
+        "i = 0 ... n-1",
         source="the standard test of a linear rate (Nocedal and Wright, Numerical Optimization, 2006, section 3.3)",
         box=cube(dim, 5),
         start=np.ones(dim),
         minimum=0.0,
         minimizers=np.zeros((1, dim)),
         all_minimizers=True,
-        curvature=lambda parameters: _ends(dim, parameters["condition"]),
+        curvature=lambda parameters: ends(dim, parameters["condition"]),
+        convex=True,
+        separable=not rotation,
         data=data,
     )

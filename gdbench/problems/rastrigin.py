@@ -40,4 +40,6 @@ def rastrigin(dim: int = 2) -> Problem:
         all_minimizers=True,
         curvature=lambda parameters: (sharpest, sharpest),
         curvature_is_local=True,
+        convex=False,
+        separable=True,
     )

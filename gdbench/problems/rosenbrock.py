@@ -53,4 +53,5 @@ def rosenbrock(dim: int = 2) -> Problem:
         all_minimizers=True,
         curvature=lambda parameters: curvature_at_minimizer(dim),
         curvature_is_local=True,
+        convex=False,
     )

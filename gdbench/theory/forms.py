@@ -35,6 +35,9 @@ class ClosedForm:
             converges.
         trajectory: (x0, eigenvalues, alpha, momentum, steps) -> iterates, shape [steps + 1, dim].
         best: (m, L) -> the best hyperparameters and their spectral radius.
+        stationary_variance: (alpha, momentum, curvature, noise) -> E x^2 in the long run along one eigenvector, where
+            every gradient carries independent noise of standard deviation ``noise``; infinite where it grows without
+            bound.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ClosedForm:
     rate: Callable[..., np.ndarray]
     trajectory: Callable[..., np.ndarray]
     best: Callable[[float, float], Tuning]
+    stationary_variance: Callable[..., np.ndarray]
 
     def gap(self, x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: float, steps: int) -> np.ndarray:
         """f(x_k) - f* = 1/2 sum_i lambda_i x_{k,i}^2 for k = 0 ... steps, shape [steps + 1]."""
@@ -98,6 +102,31 @@ def rate_over_spectrum(radius: Radius, alpha: ArrayLike, eigenvalues: ArrayLike,
     worst = np.max(radius(steps, np.asarray(momentum, dtype=float)[..., None]), axis=-1)
     with np.errstate(divide="ignore"):
         return 2 * np.log10(worst)
+
+
+def variance_from_noise(
+    shape: Radius, edge: ArrayLike, alpha: ArrayLike, momentum: ArrayLike, curvature: ArrayLike, noise: ArrayLike
+) -> np.ndarray:
+    """E x^2 in the long run along one eigenvector, alpha^2 noise^2 shape(q, momentum) with q = alpha * curvature.
+
+    Args:
+        shape: (q, momentum) -> the variance at alpha = noise = 1, elementwise.
+        edge: the q from which on the method is not stable.
+        alpha: learning rates; these and all that follow are broadcast.
+        momentum: as the method states it.
+        curvature: the eigenvalue.
+        noise: standard deviation of the noise on the gradient, independent from step to step.
+
+    Returns:
+        The variance, infinite where the method is not stable or the curvature is 0 (the noise adds up), NaN where the
+        learning rate is not positive or the momentum is out of its range.
+    """
+    alpha, edge = np.asarray(alpha, dtype=float), np.asarray(edge, dtype=float)
+    q = alpha * curvature
+    stable = (q > 0) & (q < edge)
+    momentum = np.where(np.isnan(edge), np.nan, momentum)
+    spread = np.square(alpha * noise) * shape(np.where(stable, q, 0.5 * edge), momentum)
+    return np.where((alpha > 0) & ~np.isnan(edge), np.where(stable, spread, np.inf), np.nan)
 
 
 def start_and_spectrum(x0: ArrayLike, eigenvalues: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

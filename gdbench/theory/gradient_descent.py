@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gdbench.theory.forms import ClosedForm, Tuning, divide, rate_over_spectrum, start_and_spectrum
+from gdbench.theory.forms import ClosedForm, Tuning, divide, rate_over_spectrum, start_and_spectrum, variance_from_noise
 
 
 def _refuse_momentum(momentum: ArrayLike) -> None:
@@ -53,4 +53,13 @@ def trajectory(x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: fl
         return (np.power(1 - alpha * eigenvalues, exponents) * x0).astype(float)
 
 
-THEORY = ClosedForm("gradient_descent", boundary, rate, trajectory, best)
+def stationary_variance(alpha: ArrayLike, momentum: ArrayLike, curvature: ArrayLike, noise: ArrayLike) -> np.ndarray:
+    """E x^2 = alpha noise^2 / (lambda (2 - q)) in the long run, with q = alpha lambda.
+
+    Arguments as in ``variance_from_noise``; lambda is the curvature.
+    """
+    _refuse_momentum(momentum)
+    return variance_from_noise(lambda q, _: 1 / (q * (2 - q)), boundary(1.0), alpha, momentum, curvature, noise)
+
+
+THEORY = ClosedForm("gradient_descent", boundary, rate, trajectory, best, stationary_variance)

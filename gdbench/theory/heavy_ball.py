@@ -17,6 +17,7 @@ from gdbench.theory.forms import (
     rate_over_spectrum,
     stacked,
     start_and_spectrum,
+    variance_from_noise,
 )
 
 
@@ -68,4 +69,16 @@ def trajectory(x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: fl
     return orbit(stacked(1 - q, -beta, q, beta), x0, steps)
 
 
-THEORY = ClosedForm("heavy_ball", boundary, rate, trajectory, best)
+def stationary_variance(alpha: ArrayLike, momentum: ArrayLike, curvature: ArrayLike, noise: ArrayLike) -> np.ndarray:
+    """E x^2 in the long run, alpha noise^2 (1 + beta) / (lambda (1 - beta) (2 (1 + beta) - q)), q = alpha lambda.
+
+    Arguments as in ``variance_from_noise``; lambda is the curvature.
+    """
+
+    def shape(q: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        return (1 + beta) / (q * (1 - beta) * (2 * (1 + beta) - q))
+
+    return variance_from_noise(shape, boundary(1.0, momentum), alpha, momentum, curvature, noise)
+
+
+THEORY = ClosedForm("heavy_ball", boundary, rate, trajectory, best, stationary_variance)

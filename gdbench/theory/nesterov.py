@@ -20,6 +20,7 @@ from gdbench.theory.forms import (
     rate_over_spectrum,
     stacked,
     start_and_spectrum,
+    variance_from_noise,
 )
 
 
@@ -74,4 +75,36 @@ def trajectory(x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: fl
     return orbit(stacked(1 - q - beta * q, -(beta**2), q, beta), x0, steps)
 
 
-THEORY = ClosedForm("nesterov", boundary, rate, trajectory, best)
+def stationary_variance(alpha: ArrayLike, momentum: ArrayLike, curvature: ArrayLike, noise: ArrayLike) -> np.ndarray:
+    """E x^2 of the iterates, the extrapolated points at which gradients are taken, in the long run.
+
+    It is that of the points before extrapolation times (1 + beta)^2 (1 - beta r)/(1 + beta r) + beta^2, where
+    q = alpha lambda and r = 1 - q, for extrapolation stretches the noise of the last move. Arguments as in
+    ``variance_from_noise``; lambda is the curvature.
+    """
+
+    def shape(q: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        kept = beta * (1 - q)
+        stretched = (1 + beta) ** 2 * (1 - kept) + beta**2 * (1 + kept)
+        return stretched / (q * (1 - kept) * (2 * (1 + beta) - q * (1 + 2 * beta)))
+
+    return variance_from_noise(shape, boundary(1.0, momentum), alpha, momentum, curvature, noise)
+
+
+def stationary_variance_before_extrapolation(
+    alpha: ArrayLike, momentum: ArrayLike, curvature: ArrayLike, noise: ArrayLike
+) -> np.ndarray:
+    """E (x + alpha beta m)^2 in the long run: of the points that a gradient step leads to, before extrapolation.
+
+    alpha noise^2 (1 + beta r) / (lambda (1 - beta r) (2 (1 + beta) - q (1 + 2 beta))) with q = alpha lambda and
+    r = 1 - q. Arguments as in ``variance_from_noise``; lambda is the curvature.
+    """
+
+    def shape(q: np.ndarray, beta: np.ndarray) -> np.ndarray:
+        kept = beta * (1 - q)
+        return (1 + kept) / (q * (1 - kept) * (2 * (1 + beta) - q * (1 + 2 * beta)))
+
+    return variance_from_noise(shape, boundary(1.0, momentum), alpha, momentum, curvature, noise)
+
+
+THEORY = ClosedForm("nesterov", boundary, rate, trajectory, best, stationary_variance)

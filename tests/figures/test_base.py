@@ -20,6 +20,11 @@ def failing(build, experiment="regions"):
     return build.cell(build.quadratic(), "gd", {"learning_rate": [3.0, 10.0, 30.0]}, experiment=experiment)
 
 
+def fine(build):
+    """A cell with enough learning rates for the boundary to have a dimension."""
+    return build.cell(build.quadratic(), "gd", {"learning_rate": np.logspace(-2, 0, 256)}, num_starts=1, steps=40)
+
+
 def strip(pair, **changes):
     """A cell with fields replaced, and without traces and paths."""
     cell, frame = pair
@@ -27,7 +32,7 @@ def strip(pair, **changes):
 
 
 def test_every_file_is_an_entry_with_a_number_of_its_own():
-    expected = {"region-map", "basins", "learning-rate", "trajectories", "convergence", "slopes"}
+    expected = {"region-map", "basins", "boundary-dimension", "learning-rate", "trajectories", "convergence", "slopes"}
     assert expected <= set(FIGURES)
     numbers = [figure.number for figure in FIGURES.values()]
     assert len(numbers) == len(set(numbers))
@@ -43,9 +48,10 @@ def test_no_figure_uses_pyplot_or_jax():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_saves_png_svg_and_the_numbers(name, quadratic_run, parabola_run, tmp_path):
+def test_saves_png_svg_and_the_numbers(name, build, quadratic_run, parabola_run, tmp_path):
     figure = FIGURES[name]
-    results = parabola_run if name == "slopes" else quadratic_run
+    special = {"slopes": parabola_run, "boundary-dimension": build.run([fine(build)])}
+    results = special.get(name, quadratic_run)
     stem, cases = next(iter(pictures(figure, results).items()))
     picture = render(figure, results, cases)
     paths = save(picture, tmp_path, stem)
@@ -119,6 +125,8 @@ def bad_runs(build):
     yield "no descents", build.results([empty[0]], {empty[0]["id"]: empty[1].iloc[:0]})
     nowhere = failing(build)[1].assign(rate=np.nan, gap_final=np.nan, f_final=np.nan)
     yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
+    cell, frame = fine(build)
+    yield "many rates and no values", build.run([(cell, frame.assign(rate=np.nan, gap_final=np.nan, f_final=np.nan))])
 
 
 @pytest.mark.parametrize("name", FIGURES)

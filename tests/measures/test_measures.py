@@ -41,7 +41,9 @@ def rows(outcomes, settle=None, **columns):
 
 
 def test_catalogue_names_each_measure_once():
-    assert set(MEASURES) == {"cost_to_converge", "final_gap", "share_diverged", "success_rate", "usable_width"}
+    assert set(MEASURES) == {
+        "boundary_dimension", "cost_to_converge", "final_gap", "share_diverged", "success_rate", "usable_width",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES.keys())

@@ -103,7 +103,7 @@ def test_every_optimizer_says_what_it_is(name: str) -> None:
 def test_the_formula_of_our_rules_names_every_hyperparameter(name: str) -> None:
     symbols = {
         "learning_rate": "α", "momentum": "β", "b1": "β₁", "b2": "β₂", "eps": "ε", "decay": "ρ", "increment": "δ",
-        "initial_accumulator": "initial_accumulator",
+        "initial_accumulator": "initial_accumulator", "learning_rate_1": "α₁",
     }  # fmt: skip
     assert [h for h in CATALOGUE[name].hyperparameters if symbols[h] not in CATALOGUE[name].formula] == []
 

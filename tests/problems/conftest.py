@@ -45,10 +45,12 @@ def at():
     import jax
     import jax.numpy as jnp
 
+    from gdbench.kernels.compiler import jit
+
     def evaluate(problem, points, dtype="float64", of=lambda f: f):
         with precision(dtype):
             f, data, parameters = flat_objective(problem, dtype)
-            over = jax.jit(jax.vmap(of(f), in_axes=(0, None, None)))
+            over = jit(jax.vmap(of(f), in_axes=(0, None, None)))
             results = over(jnp.asarray(points, dtype), data, parameters)
             assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(results))
             return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), results)

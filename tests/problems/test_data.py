@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from gdbench.problems.diabetes import diabetes_regression, standardised
-from gdbench.problems.digits import ROWS, TARGET, digits_softmax, images_and_labels
+from gdbench.kernels.compiler import jit
+from gdbench.problems.classification import ROWS, TARGET, digits_softmax, images_and_labels
+from gdbench.problems.regression import diabetes_regression, standardised
 
 
 def test_diabetes_columns_are_standardised_and_the_target_is_not_centred():
@@ -93,7 +94,7 @@ def test_mini_batches_are_unbiased(in_dtype):
     x = {"weights": np.random.default_rng(2).normal(0, 1, (64, 10)), "bias": np.zeros(10)}
     with in_dtype("float64"):
         full = float(problem(x))
-        loss = jax.jit(jax.vmap(lambda key: problem.objective(x, problem.sample(problem.data, key), {})))
+        loss = jit(jax.vmap(lambda key: problem.objective(x, problem.sample(problem.data, key), {})))
         losses = np.asarray(loss(jax.random.split(jax.random.key(0), 300)))
     assert losses.std() > 0
     assert abs(losses.mean() - full) < 5 * losses.std() / np.sqrt(300)

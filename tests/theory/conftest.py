@@ -27,10 +27,20 @@ def simulate(name: str, x0, eigenvalues, alpha: float, beta: float, steps: int) 
     return np.array(path)
 
 
+def stationary_variance(name: str, alpha: float, beta: float, curvature: float, noise: float, of=(1.0, 0.0)) -> float:
+    """Variance of of[0] x + of[1] m under noise: S = A S A^T + noise^2 b b^T solved for the covariance S of (x, m)."""
+    columns = [step(name, x, m, curvature * x, alpha, beta) for x, m in ((1.0, 0.0), (0.0, 1.0))]
+    size = 1 if name == "gradient_descent" else 2
+    a, b = np.array(columns).T[:size, :size], np.array(step(name, 0.0, 0.0, 1.0, alpha, beta))[:size]
+    covariance = np.linalg.solve(np.eye(size**2) - np.kron(a, a), noise**2 * np.outer(b, b).ravel())
+    return float(np.array(of)[:size] @ covariance.reshape(size, size) @ np.array(of)[:size])
+
+
 @pytest.fixture
 def reference():
     class Reference:
         radius = staticmethod(spectral_radius)
         simulate = staticmethod(simulate)
+        stationary_variance = staticmethod(stationary_variance)
 
     return Reference

@@ -109,6 +109,51 @@ def test_best_is_attained_and_nothing_near_is_better(form, condition):
     assert np.min(10 ** (form.rate(alphas, ends, betas) / 2)) >= best.radius - 1e-12
 
 
+@every_form
+def test_stationary_variance_is_that_of_the_recurrence(form, reference):
+    rng = np.random.default_rng(9)
+    for _ in range(200):
+        curvature, noise, beta = 10 ** rng.uniform(-2, 2), 10 ** rng.uniform(-2, 1), momentum_of(form, rng)
+        alpha = float(rng.uniform(0.01, 0.99) * form.boundary(curvature, beta))
+        expected = reference.stationary_variance(form.name, alpha, beta, curvature, noise)
+        assert form.stationary_variance(alpha, beta, curvature, noise) == pytest.approx(expected, rel=1e-8)
+
+
+def test_stationary_variance_of_nesterov_before_extrapolation(reference):
+    rng = np.random.default_rng(10)
+    for _ in range(200):
+        alpha, curvature, beta = rng.uniform(0.01, 0.6), rng.uniform(0.01, 2), rng.uniform(0, 0.99)
+        of = (1.0, alpha * beta)  # the extrapolated point is x, the one before it x + alpha beta m
+        expected = reference.stationary_variance("nesterov", alpha, beta, curvature, 0.7, of)
+        variance = nesterov.stationary_variance_before_extrapolation(alpha, beta, curvature, 0.7)
+        assert variance == pytest.approx(expected, rel=1e-9)
+
+
+@every_form
+def test_stationary_variance_outside_of_the_stable_region(form):
+    beta = 0.5 * (form.name != "gradient_descent")
+    edge = form.boundary(3.0, beta)
+    field = form.stationary_variance([0.5 * edge, edge * (1 + 1e-12), 2 * edge, 0.0, -edge], beta, 3.0, 1.0)
+    assert np.isfinite(field[0]) and np.isinf(field[1:3]).all() and np.isnan(field[3:]).all()
+    # Without curvature the noise adds up, and against it the iterates run away.
+    np.testing.assert_array_equal(form.stationary_variance(0.1, beta, [0.0, -1.0], 1.0), [np.inf, np.inf])
+    if beta:
+        assert np.isnan(form.stationary_variance(0.1, [1.0, -0.1, 1.5], 1.0, 1.0)).all()
+    else:
+        with pytest.raises(ValueError, match="no momentum"):
+            form.stationary_variance(0.1, 0.9, 1.0, 1.0)
+
+
+@every_form
+def test_stationary_variance_broadcasts_and_scales_with_the_noise(form):
+    alphas, curvatures = np.array([[0.05], [0.1]]), np.array([1.0, 5.0, 10.0])
+    field = form.stationary_variance(alphas, 0.0, curvatures, 1.0)
+    assert field.shape == (2, 3)
+    np.testing.assert_allclose(form.stationary_variance(alphas, 0.0, curvatures, 3.0), 9 * field, rtol=1e-14)
+    # Without momentum all three are gradient descent.
+    np.testing.assert_allclose(field, alphas / (curvatures * (2 - alphas * curvatures)), rtol=1e-14)
+
+
 def test_best_radii_are_those_of_the_table():
     assert gradient_descent.best(1, 9).radius == pytest.approx(8 / 10)
     assert gradient_descent.best(1, 9).alpha == pytest.approx(0.2)

@@ -1,0 +1,1 @@
+"""Functions from problem to problem that carry what is known along: the folder is the registry."""
