@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
+WITHOUT_YNN: dict[str, Any] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 """No YNNPACK fusions on a CPU: those of jaxlib 0.10.2 and 0.11.0 read memory that was never written when a batched
 matrix product or reduction meets another reduction (jax issues 39103 and 39257), and so return another number at each
 call. Without them compiling and running were not slower here."""

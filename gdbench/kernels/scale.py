@@ -42,7 +42,8 @@ def measure_scales(problem: Problem, settings: Sequence[Mapping[str, float]]) ->
 def origins(problem: Problem) -> tuple[str, str]:
     """How S and G came about, in words."""
     if problem.box is None:
-        return ("1, for there is no box to sample",) * 2
+        none = "1, for there is no box to sample"
+        return none, none
     samples = SAMPLES if problem.dim <= LARGE else SAMPLES_OF_LARGE
     what = "|f - median f|" if problem.minimum is None else "f - f*"
     over = f"over {samples:,} uniform points of the box, in float64, kept to three digits"

@@ -142,6 +142,7 @@ def fixed_point(problem: Problem, centre: np.ndarray) -> dict[str, Any]:
     Only that one is kept, so that all instances have as many. It is all of them only if f is convex: the box then
     shows a part of f that was not in it before.
     """
-    known = None if problem.minimizers is None else centre[None, :]
-    alone = known is not None and problem.all_minimizers and len(problem.minimizers) == 1
-    return {"minimizers": known, "all_minimizers": alone and problem.convex is True}
+    if problem.minimizers is None:
+        return {"minimizers": None, "all_minimizers": False}
+    alone = problem.all_minimizers and len(problem.minimizers) == 1
+    return {"minimizers": centre[None, :], "all_minimizers": alone and problem.convex is True}

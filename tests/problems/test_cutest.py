@@ -15,8 +15,8 @@ from gdbench.problems.cutest import foreign
 
 NAMES = sorted(cutest.table())
 LEFT_OUT = {
-    "CHWIRUT1LS", "CHWIRUT2LS", "CLIFF", "CLUSTERLS", "DANIWOODLS", "ERRINROS", "HIMMELBCLS", "MGH10LS", "PALMER5D", "ZANGWIL2",
-    "ELATVIDU", "EXPFIT", "FREUROTH", "HIMMELBH", "JUDGE", "KOWOSB", "MEXHAT", "VIBRBEAM",
+    "CHWIRUT1LS", "CHWIRUT2LS", "CLIFF", "CLUSTERLS", "DANIWOODLS", "ERRINROS", "HIMMELBCLS", "MGH10LS", "PALMER5D",
+    "ELATVIDU", "EXPFIT", "FREUROTH", "HIMMELBH", "JUDGE", "KOWOSB", "MEXHAT", "VIBRBEAM", "ZANGWIL2",
 }  # fmt: skip
 """Some whose stated minimum does not hold: misprinted, another function than CUTEst's, or not a minimum."""
 
@@ -69,7 +69,7 @@ def lowest_of_descents(evaluate, starts) -> float:
         finite = np.isfinite(value) and np.isfinite(gradient).all()
         return (value, gradient) if finite else (1e300, np.zeros_like(x))
 
-    options = {"maxiter": 1000, "maxfun": 3000, "ftol": 1e-15, "gtol": 1e-10}
+    options = {"maxiter": 500, "maxfun": 1000, "ftol": 1e-15, "gtol": 1e-10}
     return min(minimize(barred, x, jac=True, method="L-BFGS-B", options=options).fun for x in starts)
 
 
@@ -145,7 +145,8 @@ ALONE = """if True:
                 assert value.dtype == dtype and abs(float(value) - problem.minimum) < 1e-6
                 assert jax.grad(problem)(x).dtype == dtype
     assert not jax.config.jax_enable_x64 and "sif2jax" not in sys.modules
-    assert len([name for name in sys.modules if "sif2jax" in name]) <= 8
+    # In each precision three packages, two common files and those of the two problems.
+    assert len([name for name in sys.modules if "sif2jax" in name]) <= 14
 """
 
 
@@ -177,7 +178,9 @@ def test_building_imports_no_jax_and_evaluating_no_sif2jax_as_a_whole(more):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_descents_converge(dtype):
-    table = gd.sweep(problem_of("HILBERTB"), "gd", learning_rate=[0.1], steps=500, starts=8, dtype=dtype).table
+    table = gd.sweep(
+        problem_of("HILBERTB"), "gd", learning_rate=[0.1], steps=500, starts={"kind": "box", "num": 8}, dtype=dtype
+    ).table
     assert set(table["outcome"]) == {"converged"}
 
 

@@ -4,15 +4,16 @@ They are there with the extra ``cutest``. Objectives are those of sif2jax; what 
 ``table.json``, so that listing and building them imports neither sif2jax nor JAX. How the table was made, with sif2jax
 0.0.8:
 
-- Taken were the problems that sif2jax publishes as unconstrained, with at most 100 variables, those of a free size in
-  one of at most 100 variables, whose class states a minimum.
-- Each was minimised in float64, by BFGS and L-BFGS-B of SciPy, from CUTEst's start, from the minimizer stated, and from
-  random points around them. A problem was left out if the lowest value found was not the stated minimum, to the digits
-  that are stated (a sixth of them at most being the class's own misprint), if the value at the stated minimizer was not,
-  or if no finite minimizer attains it.
+- Taken were the problems that sif2jax publishes as unconstrained, with at most 100 variables (those of a free size in
+  100 or less), whose class states a minimum.
+- Each was minimised in float64, by BFGS and L-BFGS-B of SciPy, from CUTEst's start, from the stated minimizer and from
+  random points around them. A problem was left out if the lowest value found was not the stated minimum, to 1e-6 or to
+  the digits that are stated, or if the stated minimizer was none.
 - Minimizers were then polished by Newton's method; minimum and curvature are those of float64.
 - The box has the half width max(1, |start|, 1.1 |minimizer - start|) around CUTEst's start, coordinate by coordinate,
-  for CUTEst states none. Problems that are not finite there in float32 were left out.
+  for CUTEst states none. Problems whose values and gradients are not finite there, or beyond 1e30, were left out.
+
+Further global minimizers may be unknown, except where the function is quadratic.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def table() -> Mapping[str, Mapping[str, Any]]:
 
     ``classification`` is CUTEst's. ``sizes``, where there are any, are what the class is called with, and ``module`` is
     its file, where that has another name. ``start`` and ``minimizers`` tell their first numbers where these come again
-    and again. ``curvature`` holds the smallest and largest eigenvalue of the Hessian at the minimizers.
+    and again. ``curvature`` holds the smallest and largest eigenvalue of the Hessian at the minimizers; ``quadratic``
+    says that the Hessian is constant, ``separable`` that it is diagonal.
     """
     return json.loads(Path(__file__).with_name("table.json").read_text(encoding="utf-8"))
 
@@ -71,7 +73,8 @@ def _builder(name: str, known: Mapping[str, Any]) -> Callable[[], Problem]:
         start = np.resize(np.array(known["start"], float), dim)
         minimizers = np.array([np.resize(np.array(row, float), dim) for row in known["minimizers"]])
         half_width = np.maximum(np.maximum(1.0, np.abs(start)), 1.1 * np.abs(minimizers[0] - start))
-        curvature = tuple(known["curvature"])
+        quadratic = known.get("quadratic", False)
+        low, high = known["curvature"]
         return Problem(
             name=PREFIX + name.lower(),
             dim=dim,
@@ -82,8 +85,10 @@ def _builder(name: str, known: Mapping[str, Any]) -> Callable[[], Problem]:
             start=start,
             minimum=known["minimum"],
             minimizers=minimizers,
-            curvature=lambda parameters: curvature,
-            curvature_is_local=True,
+            all_minimizers=quadratic,
+            curvature=lambda parameters: (low, high),
+            curvature_is_local=not quadratic,
+            convex=True if quadratic else None,
             separable=known.get("separable", False),
             notes=NOTES,
         )
