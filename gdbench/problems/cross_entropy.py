@@ -20,8 +20,8 @@ MOST_STEPS = 50
 
 def cross_entropy(logits, labels):
     """Mean over rows of -log softmax(z)_label; logits and one-hot labels are [n, classes]."""
-    # The mean of logsumexp(z) - z_label is the same number, but XLA's CPU compiler (jaxlib 0.10.2) returns wrong
-    # values for it under vmap from the 19th lane on; a test compares every problem under vmap with itself alone.
+    # The mean of logsumexp(z) - z_label is the same number, but jaxlib 0.10.2 on a CPU returns wrong ones for it under
+    # vmap wherever it is compiled with YNNPACK fusions (see kernels/compiler.py), as in a user's own jax.jit.
     return -jnp.mean(jnp.sum(labels * jax.nn.log_softmax(logits, axis=1), axis=1))
 
 

@@ -53,3 +53,9 @@ def initialised(layers: Layers) -> dict[str, Any]:
         "start": np.random.default_rng(0).uniform(-widths, widths),
         "template": {name: np.zeros(shape) for name, (shape, _) in layers.items()},
     }
+
+
+def kink(fields: Mapping[str, Any], *names: str) -> np.ndarray:
+    """The start with some arrays at 0, [1, dim]: every unit that they feed stands at the kink of its rectifier."""
+    kept = {name: np.full(leaf.shape, name not in names) for name, leaf in fields["template"].items()}
+    return np.where(flattened(kept), fields["start"], 0.0)[None, :]

@@ -12,7 +12,7 @@ from gdbench.contracts import Problem, problem_family
 from gdbench.lazy import jax, jnp
 from gdbench.problems import datasets
 from gdbench.problems.cross_entropy import cross_entropy
-from gdbench.problems.layers import Layers, dense, flattened, initialised
+from gdbench.problems.layers import Layers, dense, initialised, kink
 from gdbench.problems.settings import one_of, refuse, whole_number
 
 ROWS, SIDE, PIXELS, CLASSES = 1797, 8, 64, 10
@@ -76,12 +76,6 @@ def _aim(clean: float, origin: str, label_noise: float) -> dict[str, Any]:
     return {"target": clean + noise, "target_origin": origin + (datasets.NOISE_ORIGIN if wrong else "")}
 
 
-def _kink(fields: dict[str, Any], *names: str) -> np.ndarray:
-    """The start with some arrays at 0: every unit that they feed stands at the kink of its rectifier."""
-    kept = {name: np.full(leaf.shape, name not in names) for name, leaf in fields["template"].items()}
-    return np.where(flattened(kept), fields["start"], 0.0)[None, :]
-
-
 @functools.cache
 def perceptron_of(activation: str) -> Callable[..., Any]:
     """Cross-entropy of a network with one hidden layer; one function object for all instances."""
@@ -120,7 +114,7 @@ def digits_mlp(activation: str = "tanh", batch: int = 64, label_noise: float = 0
         name=name,
         objective=perceptron_of(activation),
         formula=f"mean_i cross-entropy(W_2^T {activation}(W_1^T a_i + b_1) + b_2, label(i)) + l2/2 |x|^2",
-        kinks=_kink(fields, "hidden_weights", "hidden_bias") if rectified else None,
+        kinks=kink(fields, "hidden_weights", "hidden_bias") if rectified else None,
         **_aim(MLP_TARGETS[activation], MLP_TARGET_ORIGIN, label_noise),
         **fields,
     )
@@ -183,7 +177,7 @@ def digits_conv(batch: int = 64, label_noise: float = 0.0, instance: int = 0) ->
         name="digits_conv",
         objective=_convolved,
         formula="mean_i cross-entropy(linear(relu(conv 3x3(relu(conv 3x3/2(a_i))))), label(i)) + l2/2 |x|^2",
-        kinks=_kink(fields, "first_weights", "first_bias"),
+        kinks=kink(fields, "first_weights", "first_bias"),
         **_aim(CONV_TARGET, CONV_TARGET_ORIGIN, label_noise),
         **fields,
     )

@@ -13,7 +13,7 @@ from gdbench.contracts import Problem, problem_family
 from gdbench.lazy import jax, jnp
 from gdbench.problems import datasets
 from gdbench.problems.cross_entropy import cross_entropy
-from gdbench.problems.layers import Layers, bias, glorot, he, initialised
+from gdbench.problems.layers import Layers, bias, glorot, he, initialised, kink
 from gdbench.problems.settings import refuse, whole_number
 
 
@@ -134,6 +134,7 @@ def modular_addition(
     refuse(datasets.faults_of_rows(name, trained, batch, instance, label_noise))
     seen, unseen = addition_table(int(modulus), held_out, float(label_noise), int(instance))
     wrong = round(label_noise * trained) / trained
+    initial = initialised(layers_of(int(modulus), int(width)))
     return Problem(
         name=name,
         objective=transformer_of(int(heads)),
@@ -147,6 +148,7 @@ def modular_addition(
         notes="the target is that of l2 = 0; the held-out loss leaves the penalty out",
         data={"rows": seen, "penalised": np.ones(())},
         held_out={"rows": unseen, "penalised": np.zeros(())},
-        **initialised(layers_of(int(modulus), int(width))),
+        kinks=kink(initial, "up", "up_bias"),
+        **initial,
         **datasets.batches_of_rows(trained, batch),
     )

@@ -59,6 +59,12 @@ FURTHER: list[tuple[str, dict]] = [
     ("cosine_multiplicative", {"dim": 4}),
     ("trainability", {"width": 5, "activation": "relu"}),
     ("trainability", {"width": 3, "rows": 1}),
+    ("ridge_regression", {"l2": 0.0, "batch": 16}),
+    ("logistic_regression", {"l2": 1e-4, "label_noise": 0.2, "batch": 32}),
+    ("softmax_regression", {"dataset": "iris", "l2": 1e-3, "instance": 2}),
+    ("matrix_factorisation", {"rank": 10}),
+    ("deep_linear", {"depth": 2, "width": 10}),
+    ("digits_mlp", {"activation": "relu"}),
     *[(f"bbob/f{n}", {"dim": 5, "instance": 7}) for n in (2, 4, 7, 9, 12, 13, 17, 20, 21, 24)],
 ]
 """Settings worth a test beside the defaults."""
@@ -85,6 +91,12 @@ STEPS: dict[str, float] = {
     "schaffer_n4": 1e-7,
     "trigonometric_2": 1e-8,
     "whitley": 1e-9,
+    "digits_conv": 1e-9,
+    "digits_mlp": 1e-9,
+    "modular_addition": 1e-9,
+    "cutest/genhumps": 1e-8,
+    "cutest/humps": 1e-8,
+    "cutest/loghairy": 1e-8,
 }
 """Steps of the difference quotient, as a share of the box's width, where a millionth is too long: the function
 oscillates on a finer scale. Zero: it has a kink every 1e-10, and a test of its own."""

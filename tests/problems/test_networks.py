@@ -190,7 +190,7 @@ def test_the_target_rises_by_the_entropy_of_the_wrong_labels(family):
 
 
 def test_relu_stands_at_a_kink_where_it_is_said_to():
-    for problem in (digits_mlp(activation="relu"), digits_conv()):
+    for problem in (digits_mlp(activation="relu"), digits_conv(), modular_addition()):
         x = tree_of(problem, problem.kinks[0])
         zero = {name for name, leaf in x.items() if not leaf.any()}
         assert len(zero) == 2 and all(leaf.any() for name, leaf in x.items() if name not in zero)
