@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,7 +84,9 @@ def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
 
 def as_transforms(given: Any) -> list[dict[str, Any]]:
     """A row of transforms, each a name or a table with a name and settings, with names that exist."""
-    entries = [{"name": e} if isinstance(e, str) else e for e in (given if isinstance(given, list) else [given])]
+    entries = [
+        {"name": e} if isinstance(e, str) else e for e in (given if isinstance(given, (list, tuple)) else [given])
+    ]
     for entry in entries:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
             raise SuiteError([f"a transform is a name or a table with a name, got {entry!r}"])
@@ -98,7 +101,7 @@ def problem_named(name: str) -> ProblemFamily:
     return look_up(gather("gdbench.problems", ProblemFamily), name, "problem")
 
 
-def resolve_problem(given: Any, allow_code: bool = True, **settings: Any) -> Problem:
+def resolve_problem(given: Any, allow_code: bool = True, /, **settings: Any) -> Problem:
     """A problem from its name and settings, from ``package.module:attribute``, a Problem, or a function.
 
     A function with the setting ``x0`` is one of x that starts there; without it, the function builds the problem.
@@ -150,30 +153,43 @@ def _from_callable(given: Any, settings: dict[str, Any]) -> Problem:
     return replace(problem, settings={**settings, **problem.settings})
 
 
-def _transformed(given: Any, allow_code: bool, transform: Any, instance: int = 0, **settings: Any) -> Problem:
+def _transformed(given: Any, allow_code: bool, transform: Any, instance: Any = None, **settings: Any) -> Problem:
     """The problem changed by a row of transforms, whose random parts the instance seeds."""
     entries, found = as_transforms(transform), gather("gdbench.transforms", Transform)
     if isinstance(given, str):
-        given = load_attribute(given, allow_code) if ":" in given else given
-    if isinstance(given, str):
-        given = problem_named(given)
-    if type(instance) is not int or instance < 0:
-        raise SuiteError([f"instance must be a whole number of at least 0, got {instance!r}"])
-    own = given.settings if isinstance(given, ProblemFamily) else {}
-    traced = {}
-    for entry in entries:
-        known = found[entry["name"]].parameters
-        traced |= {key: float(settings.pop(key)) for key in list(settings) if key in known}
-    inner = {**settings, "instance": instance} if "instance" in own else settings
-    problem = resolve_problem(given, allow_code, **inner)
+        given = load_attribute(given, allow_code) if ":" in given else problem_named(given)
+    own = _own_instance(given)
+    number = (own or 0) if instance is None else instance
+    if type(number) is not int or number < 0:
+        raise SuiteError([f"instance must be a whole number of at least 0, got {number!r}"])
+    added = {key for entry in entries for key in found[entry["name"]].parameters}
+    traced = {key: settings.pop(key) for key in list(settings) if key in added}
+    inner = settings if own is None else {**settings, "instance": number}
+    problem = _changed(resolve_problem(given, allow_code, **inner), entries, number)
+    return _with_parameters(problem, traced)
+
+
+def _changed(problem: Problem, entries: Sequence[Mapping[str, Any]], instance: int) -> Problem:
+    """The problem after a row of transforms."""
+    found, before = gather("gdbench.transforms", Transform), problem.settings
     for place, entry in enumerate(entries):
         told = {key: value for key, value in entry.items() if key != "name"}
         problem = found[entry["name"]](problem, instance, place, **told)
-    return replace(
-        problem,
-        parameters={**problem.parameters, **traced},
-        settings={**problem.settings, "transform": entries, "instance": instance},
-    )
+    row = [*before.get("transform", []), *entries]
+    return replace(problem, settings={**before, "transform": row, "instance": instance})
+
+
+def _own_instance(given: Any) -> int | None:
+    """The default instance of a family or a user's builder that has them; None for any other problem."""
+    if isinstance(given, ProblemFamily):
+        return given.settings.get("instance")
+    if isinstance(given, Problem) or not callable(given):
+        return None
+    try:
+        known = inspect.signature(given).parameters.get("instance")
+    except (TypeError, ValueError):  # some built-in functions do not tell
+        return None
+    return None if known is None else known.default if type(known.default) is int else 0
 
 
 def _checked_facts(problem: Problem) -> Problem:
@@ -257,10 +273,14 @@ def choose_problem(entry: Mapping[str, Any], allow_code: bool = True) -> Problem
     whole = instances is None or all(type(n) is int for n in numbers)
     if not numbers or not whole or len(set(numbers)) < len(numbers):
         raise SuiteError([f"instance must be a whole number or a list of different ones, got {instances!r}"])
-    built = []
-    for number in numbers:
-        settings = given if number is None else {**given, "instance": number}
-        built.append(resolve_problem(family, allow_code, **settings))
+    if "transform" in given and _own_instance(family) is None:
+        # Built once, so that its instances share an objective however it was written.
+        entries = as_transforms(given.pop("transform"))
+        base = resolve_problem(family, allow_code, **given)
+        built = [_changed(base, entries, number or 0) for number in numbers]
+    else:
+        settings = [given if number is None else {**given, "instance": number} for number in numbers]
+        built = [resolve_problem(family, allow_code, **setting) for setting in settings]
     if len(built) > 1:
         _check_instances(built)
     single = {n: v.values[0] for n, v in axes.items() if len(v) == 1}

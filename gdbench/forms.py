@@ -97,6 +97,15 @@ DTypes = Annotated[
 ]
 
 
+def _as_quick(given: Any) -> Any:
+    if given is True or given is False or given == "only":
+        return given
+    raise ValueError(f"quick is true, false or 'only', got {given!r}")
+
+
+Quick = Annotated[Any, BeforeValidator(_as_quick), WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": ["only"]}]})]
+
+
 class Form(BaseModel):
     """A table whose keys are all known."""
 
@@ -134,9 +143,7 @@ class Experiment(Form):
     targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
-    quick: bool | Literal["only"] = Field(
-        True, description="whether it belongs to a quick run (thinned): true, false, or only to that"
-    )
+    quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
     outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 

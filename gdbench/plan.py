@@ -306,13 +306,14 @@ def noise_word(problem: Problem) -> int:
 def _facts(problem: Problem) -> list[Any]:
     """What an instance's rows are judged by, beside its data and thresholds."""
     listed = None if problem.minimizers is None else _digest(np.asarray(problem.minimizers, float))
-    return [problem.offset, problem.minimum, problem.target, listed, sorted(problem.settings.items())]
+    form = _digest(problem.template)
+    return [problem.offset, problem.minimum, problem.target, listed, form, sorted(problem.settings.items())]
 
 
 def _digest(tree: Any) -> str:
     import jax
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(str(jax.tree.structure(tree)).encode())
     for leaf in jax.tree.leaves(tree):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())

@@ -139,8 +139,9 @@ def build_suite(
     unwanted = False if quick else "only"
     kept = [_thin(t) if quick else t for t in kept if t.problems and t.optimizers and t.quick != unwanted]
     if not kept:
-        chosen = " and ".join(filter(None, (", ".join(problems), ", ".join(optimizers))))
-        raise NothingSelectedError(f"{place}: no experiment has {chosen}: nothing is left to run")
+        chosen = " and ".join(filter(None, (", ".join(problems), ", ".join(optimizers)))) or "anything"
+        run = "a quick run" if quick else "a run that is not --quick"
+        raise NothingSelectedError(f"{place}: no experiment for {run} has {chosen}: nothing is left to run")
     header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
     return Suite(header, tuple(kept), describe_suite(header, kept))
 

@@ -167,7 +167,7 @@ def deep_linear(depth: int = 3, width: int = 4, instance: int = 0) -> Problem:
 
     Args:
         depth: number of matrices, at least 2; layers are named by one digit, so at most 10.
-        width: columns between them; 10 or more leave the rank free.
+        width: columns between them; 9 or more leave the rank free.
         instance: seed of the split.
     """
     name = "deep_linear"

@@ -30,7 +30,8 @@ def objective_of(spectrum: str) -> Callable[..., Any]:
 def draw_noise(data: Any, key: Any) -> Any:
     """The data of one evaluation: xi is drawn from the standard normal distribution."""
     xi = data["xi"]
-    return {**data, "xi": jax.random.normal(key, xi.shape, xi.dtype)}
+    # Drawn in float32, so that both precisions meet the same noise.
+    return {**data, "xi": jax.random.normal(key, xi.shape, "float32").astype(xi.dtype)}
 
 
 @problem_family(condition=10.0, noise=1.0)

@@ -93,7 +93,8 @@ def addition_table(modulus: int, held_out: int, label_noise: float, instance: in
 
 TARGET = 0.04
 TARGET_ORIGIN = (
-    "loss of Adam at rate 1e-3 after 200 steps on all rows from the default start, rounded up to two decimals"
+    "loss of Adam at rate 1e-3 after 200 steps on all rows from the default start, rounded up to two decimals, "
+    "measured at the default settings"
 )
 
 

@@ -33,7 +33,7 @@ class Transform:
     parameters: Mapping[str, float]
     summary: str
 
-    def __call__(self, problem: Problem, instance: int = 0, place: int = 0, **settings: Any) -> Problem:
+    def __call__(self, problem: Problem, instance: int = 0, place: int = 0, /, **settings: Any) -> Problem:
         """The problem changed; ``instance`` and the place in a row of transforms seed what is drawn."""
         for key in settings:
             if key not in self.settings:
@@ -44,7 +44,13 @@ class Transform:
         if twice:
             raise SuiteError([f"transform {self.name!r}: {problem.label} has a parameter {twice[0]!r} already"])
         generator = np.random.default_rng((zlib.crc32(self.name.encode()), place, instance))
-        changed = self.apply(problem, generator, **settings)
+        try:
+            changed = self.apply(problem, generator, **settings)
+        except SuiteError:
+            raise
+        except Exception as error:  # a setting of the wrong type may fail anywhere
+            told = f"transform {self.name!r} of {problem.label}: {type(error).__name__}: {error}"
+            raise SuiteError([told]) from error
         shown = ", ".join(f"{k}={v}" for k, v in settings.items() if v != self.settings[k])
         return replace(
             changed,
@@ -129,11 +135,8 @@ def centre_of(problem: Problem, name: str) -> np.ndarray:
 
 
 def seen_in(box: Box, points: np.ndarray | None) -> np.ndarray | None:
-    """The points [n, dim] that lie in the box; None where there are none."""
-    if points is None:
-        return None
-    inside = points[np.all((box[0] <= points) & (points <= box[1]), axis=1)]
-    return inside if len(inside) else None
+    """The points [n, dim] that lie in the box; None for None."""
+    return None if points is None else points[np.all((box[0] <= points) & (points <= box[1]), axis=1)]
 
 
 def fixed_point(problem: Problem, centre: np.ndarray) -> dict[str, Any]:

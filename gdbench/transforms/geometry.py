@@ -31,10 +31,10 @@ def shift(problem: Problem, generator: np.random.Generator, share: float = 0.2) 
         raise SuiteError([f"transform 'shift': share must be in (0, 1], got {share!r}"])
     low, high = need_box(problem, "shift")
     width = high - low
-    least, most = -share * width, share * width
+    least, most, margin = -share * width, share * width, min(MARGIN, share / 2) * width
     if problem.minimizers is not None and not problem.within_box:
-        least = np.maximum(least, low + MARGIN * width - problem.minimizers.min(axis=0))
-        most = np.minimum(most, high - MARGIN * width - problem.minimizers.max(axis=0))
+        least = np.maximum(least, low + margin - problem.minimizers.min(axis=0))
+        most = np.minimum(most, high - margin - problem.minimizers.max(axis=0))
     # Minimizers near both sides leave no room along that coordinate.
     by = np.where(least < most, generator.uniform(least, np.maximum(least, most)), 0.0)
     box = (low + by, high + by) if problem.within_box else (low, high)
@@ -82,8 +82,8 @@ def scale(problem: Problem, generator: np.random.Generator, condition: float = 1
 
     On a sphere the Hessian's condition number becomes ``condition``. Points stay in the box.
     """
-    if not condition > 0:
-        raise SuiteError([f"transform 'scale': condition must be positive, got {condition!r}"])
+    if not 0 < condition < np.inf:
+        raise SuiteError([f"transform 'scale': condition must be positive and finite, got {condition!r}"])
     centre = centre_of(problem, "scale")
     exponents = np.linspace(0, -0.5, problem.dim) if problem.dim > 1 else np.full(1, -0.5)
     factors = float(condition) ** exponents

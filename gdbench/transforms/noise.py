@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,8 +119,9 @@ def heavy_tailed_noise(problem: Problem, generator: np.random.Generator) -> Prob
 
 def _pairs(tree: Any) -> Any:
     """Two ones for every coordinate: t = 0. Written without JAX, which building a problem does not import."""
-    if isinstance(tree, Mapping):
+    if type(tree) is dict:
         return {key: _pairs(item) for key, item in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [_pairs(item) for item in tree]
-    return np.ones((2, *np.shape(tree)))
+    if isinstance(tree, np.ndarray):
+        return np.ones((2, *np.shape(tree)))
+    # A tree of a user's own kind, whose order JAX alone knows.
+    return jax.tree.map(lambda leaf: np.ones((2, *np.shape(leaf))), tree)

@@ -80,9 +80,10 @@ def _walled(objective: Callable[..., Any]) -> Callable[..., Any]:
 @transform()
 def penalty(problem: Problem, generator: np.random.Generator, weight: float = 100.0) -> Problem:
     """f(P x) + weight |x - P x|^2, P the projection onto the box: outside of it f is not lower than on its wall."""
-    if not weight > 0:
+    if not 0 < weight < np.inf:
         raise SuiteError([f"transform 'penalty': weight must be positive, got {weight!r}"])
     low, high = need_box(problem, "penalty")
     numbers = {"low": low, "high": high, "weight": np.float64(weight)}
     # What holds all over the space elsewhere does not here; at minimizers inside the box the Hessian is as it was.
-    return wrapped(problem, _walled(problem.objective), numbers, within_box=False, curvature_is_local=True, convex=None)
+    facts = {"within_box": False, "bounded": True, "curvature_is_local": True, "convex": None}
+    return wrapped(problem, _walled(problem.objective), numbers, **facts)

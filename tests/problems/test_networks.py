@@ -239,16 +239,6 @@ def test_the_target_of_the_autoencoder_is_that_of_principal_components(code):
 
 
 @pytest.mark.slow
-def test_a_decay_of_the_weights_makes_it_understand():
-    table = gd.sweep(
-        modular_addition(), "optax/adamw", learning_rate=3e-3, b2=0.98, weight_decay=[0.0, 1.0], steps=2000
-    ).table
-    chance = np.log(23)
-    assert table["f_final"].max() < 0.1
-    assert table["f_held_out"][0] > 2 * chance and table["f_held_out"][1] < 0.5 * chance
-
-
-@pytest.mark.slow
 def test_the_held_out_column_is_the_loss_of_the_end_point_of_a_network(at):
     problem = digits_mlp(label_noise=0.2)
     table = gd.sweep(problem, "adam", learning_rate=0.01, steps=40, paths=1, dtype="float64").table

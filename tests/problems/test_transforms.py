@@ -191,13 +191,17 @@ def test_noise_level_is_an_axis():
         ("rosenbrock", {"transform": [3]}, "a transform is a name or a table with a name, got 3"),
         ("rosenbrock", {"transform": {"name": "shift", "amount": 1}}, "transform 'shift' has no setting 'amount'"),
         ("rosenbrock", {"transform": {"name": "shift", "share": 0.0}}, "share must be in (0, 1]"),
-        ("rosenbrock", {"transform": {"name": "scale", "condition": -1.0}}, "condition must be positive"),
+        ("rosenbrock", {"transform": {"name": "scale", "condition": -1.0}}, "condition must be positive and finite"),
         ("rosenbrock", {"transform": {"name": "embed", "dim": 1}}, "must be an integer of at least 2"),
         ("rosenbrock", {"transform": "shift", "instance": -1}, "instance must be a whole number"),
         ("rosenbrock", {"transform": ["additive_noise"] * 2}, "has a parameter 'noise' already"),
         ("rosenbrock", {"transform": {"name": "penalty", "weight": 0.0}}, "weight must be positive"),
         ("rosenbrock", {"transform": {"name": "asymmetric", "beta": -1.0}}, "beta must be at least 0"),
         ("digits_softmax", {"transform": "rotate"}, "only vectors can be transformed"),
+        ("sphere", {"transform": "additive_noise", "noise": "abc"}, "'noise' must be a number, got 'abc'"),
+        ("sphere", {"transform": {"name": "shift", "share": "a"}}, "transform 'shift'"),
+        ("sphere", {"transform": {"name": "shift", "instance": 3}}, "has no setting 'instance'"),
+        ("sphere", {"transform": {"name": "scale", "condition": float("inf")}}, "positive and finite"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(name, settings, rule):
@@ -215,3 +219,43 @@ def test_a_function_that_is_lower_outside_of_its_box_is_walled_in_before_it_is_t
     assert not gd.problem(inner, transform=["penalty", "rotate"]).within_box
     moved = gd.problem(inner, transform="shift", instance=3)
     np.testing.assert_allclose(moved.box[0] - inner.box[0], moved.minimizers[0], rtol=1e-12)
+
+
+def test_a_family_keeps_its_own_default_instance():
+    assert gd.problem("bbob/f8", dim=3, transform="shift").settings["instance"] == 1
+    assert gd.problem("sphere", transform="shift").settings["instance"] == 0
+
+
+def build_at(dim=2, instance=0):
+    from gdbench.contracts import Problem
+
+    at = np.full((1, dim), float(instance))
+    return Problem("at", lambda x, data, p: ((x - data) ** 2).sum(), dim, minimum=0.0, minimizers=at, data=at[0])
+
+
+def test_a_builder_of_ones_own_gets_its_instance_and_a_function_shares_one_program():
+    assert gd.problem(build_at, instance=3, transform="additive_noise").minimizers.tolist() == [[3.0, 3.0]]
+    from gdbench.choices import choose_problem
+
+    def build(dim=2):
+        return dataclasses.replace(build_at(dim), box=(np.full(dim, -5.0), np.full(dim, 5.0)))
+
+    import dataclasses
+    import sys
+    import types
+
+    module = types.ModuleType("mine_for_a_test")
+    module.build = build
+    sys.modules["mine_for_a_test"] = module
+    try:
+        choice = choose_problem({"name": "mine_for_a_test:build", "transform": ["shift"], "instance": [1, 2]})
+    finally:
+        del sys.modules["mine_for_a_test"]
+    first, second = choice.instances
+    assert first.objective is second.objective and not np.array_equal(first.minimizers, second.minimizers)
+
+
+def test_a_penalty_bounds_what_was_not_and_rows_of_transforms_add_up():
+    assert gd.problem("saddle", transform="penalty").bounded
+    twice = gd.problem(gd.problem("sphere", transform="shift", instance=3), transform="rotate")
+    assert [entry["name"] for entry in twice.settings["transform"]] == ["shift", "rotate"]

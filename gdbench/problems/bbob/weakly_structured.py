@@ -41,7 +41,7 @@ def _below_highest(z, away):
 
 
 def _schwefel(x, data, parameters):
-    steps = 2 * data["signs"] * (x - data["x_opt"])
+    steps = jnp.asarray(2 * data["signs"] * (x - data["x_opt"]))
     tied = steps.at[1:].add(0.25 * steps[:-1])
     away = 100 * data["scales"] * tied
     z = SCHWEFEL + away
