@@ -323,4 +323,4 @@ def test_faults_of_an_entry_have_their_place(mine, entry, told):
 
 def test_code_needs_its_permission(mine):
     with pytest.raises(GdbenchError, match="--allow-code"):
-        resolve_problem(f"{mine}:made", allow_code=False)
+        resolve_problem(f"{mine}:made", False)
