@@ -10,6 +10,8 @@ from gdbench.problems import datasets
 from gdbench.problems.factorisation import balanced_factors, deep_linear, matrix_factorisation, reduced_rank, truncated
 from gdbench.problems.layers import flattened
 
+pytestmark = pytest.mark.slow
+
 
 def points_of(problem, num: int) -> np.ndarray:
     return np.random.default_rng(3).uniform(*problem.box, (num, problem.dim))

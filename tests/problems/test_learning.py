@@ -16,6 +16,8 @@ from gdbench.problems.networks import digits_autoencoder, digits_conv, digits_ml
 from gdbench.problems.regression import ridge_regression
 from gdbench.problems.transformer import modular_addition
 
+pytestmark = pytest.mark.slow
+
 CLASSIFIERS = [logistic_regression, softmax_regression, digits_mlp, digits_conv, modular_addition]
 every_classifier = pytest.mark.parametrize("family", CLASSIFIERS, ids=lambda f: f.name)
 

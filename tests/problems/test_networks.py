@@ -24,6 +24,8 @@ from gdbench.problems.networks import (
 )
 from gdbench.problems.transformer import TARGET, modular_addition
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = [digits_mlp, digits_conv, digits_autoencoder, modular_addition]
 every_network = pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 
