@@ -65,11 +65,6 @@ def described(
     )
 
 
-def fixed(low: float, high: float) -> Callable[[Mapping[str, float]], tuple[float, float]]:
-    """The curvature (low, high), which depends on no parameter."""
-    return lambda parameters: (low, high)
-
-
 def valley_curvature(dim: int, factor: float) -> tuple[float, float]:
     """Smallest and largest eigenvalue of ``factor`` times the Hessian at the minimizer of Rosenbrock's function."""
     low, high = curvature_at_minimizer(dim)

@@ -6,9 +6,10 @@ import numpy as np
 
 from gdbench.contracts import Problem, problem_family
 from gdbench.lazy import jnp
-from gdbench.problems.bbob.common import described, fixed, instance_of, valley_curvature
+from gdbench.problems.bbob.common import described, instance_of, valley_curvature
 from gdbench.problems.bbob.instances import SECOND, fractions, spread, stretch
 from gdbench.problems.bbob.transforms import asymmetric, oscillated, penalty, power, size, turned, valley
+from gdbench.problems.facts import fixed
 
 
 def _sphere(x, data, parameters):

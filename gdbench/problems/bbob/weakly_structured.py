@@ -9,9 +9,10 @@ import numpy as np
 
 from gdbench.contracts import Problem, problem_family
 from gdbench.lazy import jnp
-from gdbench.problems.bbob.common import described, fixed, instance_of
+from gdbench.problems.bbob.common import described, instance_of
 from gdbench.problems.bbob.instances import Instance, normal, peaks, spread, uniform
 from gdbench.problems.bbob.transforms import oscillated, penalty, power, size, turned, wave
+from gdbench.problems.facts import fixed
 
 SCHWEFEL = 420.96874635998202731
 """Where z sin sqrt(z) is largest below 500, the square of ROOT; to all digits, by Newton's method."""
