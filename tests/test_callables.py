@@ -243,8 +243,6 @@ import jax.numpy as jnp
 import numpy as np
 import gdbench as gd
 
-pytestmark = pytest.mark.slow
-
 def bowl(x, *, width=1.0, power=2):
     return jnp.sum((x / width) ** power)
 
