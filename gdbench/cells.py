@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gdbench.contracts import CONVERGED, RESTS, TRAPPED
 from gdbench.errors import CellError
-from gdbench.kernels import execute, rest
+from gdbench.kernels import execute, host, rest
 from gdbench.plan import CLASSIFIED_DIMENSION, Cell, noise_word, thresholds
 from gdbench.rows import to_table
 from gdbench.suite import Trial
@@ -182,6 +182,8 @@ class CellRun:
 def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None = None) -> CellRun:
     """A cell with the program it will compile."""
     blocks = -(-min(cell.lanes_per_instance, cell.shard) // cell.block)
+    if cell.descent.optimizer.host is not None:
+        return CellRun(cell, trial, host.HostProgram(cell.descent, cell.dtype, cell.block, 1, devices[:1]))
     tile = tile or max(1, min(MOST_TILE, -(-blocks // len(devices))))
     return CellRun(cell, trial, execute.Program(cell.descent, cell.dtype, cell.block, tile, devices))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import inspect
+import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ import numpy as np
 
 from gdbench import callables
 from gdbench.catalogue import gather, look_up, natural
-from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily
+from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily, Schedule
 from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean
 from gdbench.grid import Values, as_values
 from gdbench.optimizers import from_optax
 from gdbench.problems import cutest
+from gdbench.schedules.base import scheduled
 from gdbench.transforms.base import Transform
 
 
@@ -243,9 +245,36 @@ def _label(given: dict[str, Any]) -> str | None:
     return label
 
 
-def every_name(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """An entry for each name of a list, and for each problem that a pattern such as ``bbob/*`` stands for."""
-    known = sorted(gather("gdbench.problems", ProblemFamily), key=natural)
+def every_optimizer(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """An entry for each name and each value of ``schedule``, or of a static hyperparameter, that a list stands for."""
+    entries = []
+    for one in every_name(entry, Optimizer, "gdbench.optimizers"):
+        known = gather("gdbench.optimizers", Optimizer).get(one["name"])
+        static = {n for n, spec in known.hyperparameters.items() if spec.static} if known else set()
+        lists = {key: one[key] for key in {"schedule", *static} & set(one) if isinstance(one[key], list)}
+        for values in itertools.product(*lists.values()):
+            entries.append({**one, **dict(zip(lists, values, strict=True))})
+    return entries
+
+
+def with_schedule(optimizer: Optimizer, given: dict[str, Any]) -> Optimizer:
+    """The optimizer under the schedule that ``given`` names; 'constant' is taken out of it, for that is none."""
+    name = given.get("schedule")
+    if name is None or "schedule" in optimizer.hyperparameters:
+        return optimizer
+    if name == "constant":
+        del given["schedule"]
+        return optimizer
+    if not isinstance(name, str):
+        raise SuiteError([f"{optimizer.name}: a schedule is a name, got {name!r}"])
+    return scheduled(optimizer, look_up(gather("gdbench.schedules", Schedule), name, "schedule"))
+
+
+def every_name(
+    entry: Mapping[str, Any], kind: type = ProblemFamily, folder: str = "gdbench.problems"
+) -> list[dict[str, Any]]:
+    """An entry for each name of a list, and for each one that a pattern such as ``bbob/*`` stands for."""
+    known = sorted(gather(folder, kind), key=natural)
     given = entry["name"] if isinstance(entry["name"], list) else [entry["name"]]
     names = [
         name for pattern in given for name in (fnmatch.filter(known, pattern) if "*" in pattern else []) or [pattern]
@@ -297,6 +326,7 @@ def choose_optimizer(entry: Mapping[str, Any], rate: Values | None, allow_code: 
     name = given.pop("name")
     label = _label(given)
     optimizer = name if isinstance(name, Optimizer) else resolve_optimizer(name, allow_code)
+    optimizer = with_schedule(optimizer, given)
     specs = optimizer.hyperparameters
     for key in given:
         if key not in specs:

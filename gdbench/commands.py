@@ -80,10 +80,16 @@ def run(
     else:
         _print_summary(summary)
         print(f"\ntable   {results.path}\nreport  {page or 'not written'}")
-    for failure in results.failures:
+    failures = [failure for failure in results.failures if not failure["refused"]]
+    if len(failures) < len(results.failures):
+        left_out = len(results.failures) - len(failures)
+        terminal.say(
+            f"{left_out} of {len(results.cells)} cells left out: their optimizers are not made for the problem"
+        )
+    for failure in failures:
         place = f"{failure['experiment']} / {failure['problem']} / {failure['optimizer']}"
         terminal.say(f"gdbench: error: {place} failed: {failure['error']}")
-    return 1 if results.failures else 0
+    return 1 if failures else 0
 
 
 def _summary(results: Results, counts: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
@@ -92,6 +98,7 @@ def _summary(results: Results, counts: dict[str, dict[str, int]]) -> list[dict[s
             "cell": c["id"], "experiment": c["experiment"], "problem": c["problem"]["label"],
             "optimizer": c["optimizer"]["label"], "dtype": c["dtype"], "descents": c["lanes"],
             "stored": sum(counts[c["id"]].values()), "outcomes": counts[c["id"]], "failed": c["failed"],
+            "refused": c["refused"],
         }
         for c in results.cells
     ]  # fmt: skip
@@ -110,12 +117,16 @@ def _print_summary(summary: list[dict[str, Any]]) -> None:
 def status(results: Results, as_json: bool) -> int:
     """Say what of a run is done; 0 when all is, 1 when cells failed or are missing."""
     summary = _summary(results, results.counts())
-    done = sum(row["stored"] == row["descents"] for row in summary)
+    done = sum(row["stored"] == row["descents"] or bool(row["refused"]) for row in summary)
     if as_json:
         terminal.print_json({"run": str(results.path), "done": done, "cells": summary})
     else:
         state = [
-            "done" if r["stored"] == r["descents"] else f"failed: {r['failed']}" if r["failed"] else "to run"
+            "done"
+            if r["stored"] == r["descents"]
+            else f"{'left out' if r['refused'] else 'failed'}: {r['failed']}"
+            if r["failed"]
+            else "to run"
             for r in summary
         ]
         rows = [

@@ -23,11 +23,24 @@ NONFINITE, DIVERGED, CONVERGED, TRAPPED, OSCILLATING, UNFINISHED = range(len(OUT
 RESTS = ("", "minimum", "saddle", "maximum", "plateau", "stalled")
 """What a trapped descent rests at, from the signs of the Hessian's eigenvalues."""
 
-FLAGS = ("", "unverified", "rounding", "noise", "below")
+FLAGS = ("", "unverified", "rounding", "noise", "below", "spent")
 """A qualification of the outcome: converged without a known minimum, updates lost to rounding, a noise floor, a value
-below the minimum that was stated."""
+below the minimum that was stated, a budget of evaluations that ended before the steps did."""
 
-UNVERIFIED, ROUNDING, NOISE, BELOW = range(1, len(FLAGS))
+UNVERIFIED, ROUNDING, NOISE, BELOW, SPENT = range(1, len(FLAGS))
+
+EVALUATIONS = ("f_evals", "g_evals", "hvp_evals")
+"""What is counted: values alone, joint values and gradients, Hessian-vector products."""
+
+COST_OF_GRADIENT, COST_OF_HVP = 1.0, 2.0
+"""c and h in cost = f_evals + c g_evals + h hvp_evals."""
+
+NEEDS = {
+    "residuals": "a sum of squares whose residuals are known",
+    "minimum": "a known minimum, which it is told",
+    "full batch": "a deterministic problem",
+}
+"""What an optimizer may need of a problem, in words; a pair that lacks it is refused with these words."""
 
 Array = Any  # a NumPy or JAX array, or a tracer: jax.Array would import JAX
 Box = tuple[np.ndarray, np.ndarray]
@@ -68,6 +81,9 @@ class Problem:
         convex: whether f is convex on its box; None where that is unknown.
         separable: f is a sum of functions of one coordinate each.
         within_box: the minimum is that of the box: outside of it f goes lower.
+        quadratic: the Hessian is the same everywhere.
+        residuals: (x, data, parameters) -> r, shape [m], with objective = sum r^2 (up to rounding); None where f is no
+            such sum.
         kinks: points of the box at which f is not differentiable, shape [n, dim]; None where f is smooth.
         notes: what a reader of results should know.
         held_out: data of the same form as ``data`` that no step sees; the end point is also judged on them.
@@ -99,6 +115,8 @@ class Problem:
     convex: bool | None = None
     separable: bool = False
     within_box: bool = False
+    quadratic: bool = False
+    residuals: Callable[[Any, Any, Mapping[str, Any]], Array] | None = None
     kinks: np.ndarray | None = None
     notes: str = ""
     data: Any = ()
@@ -192,6 +210,9 @@ def problem_family(name: str = "", /, **parameters: float) -> Callable[[Callable
 class Cost(NamedTuple):
     """Evaluations spent: value only, joint value and gradient, Hessian-vector products.
 
+    The Jacobian of n columns of a sum of squares counts as n gradients. What a step asks for is counted, not what
+    ``vmap`` makes the device do for it.
+
     Python integers say that every step costs the same; arrays are counted as the descent goes.
     """
 
@@ -217,8 +238,18 @@ class Step(NamedTuple):
 class Oracle(NamedTuple):
     """What a step may ask of the problem. On a stochastic problem each step gets one with its own mini-batch.
 
-    ``x`` is always a flat vector of shape [dim]; ``unravel`` gives the problem's own pytree,
-    ``ravel`` the vector of such a pytree.
+    Attributes:
+        value: x -> f, shape []. ``x`` is always a flat vector of shape [dim].
+        value_and_grad: x -> (f, gradient [dim]).
+        unravel: flat vector -> the problem's own pytree.
+        ravel: such a pytree -> flat vector.
+        stochastic: whether another step sees another part of the data.
+        hvp: (x, v) -> H v, shape [dim].
+        residuals: x -> r with f = sum r^2; None where f is no such sum.
+        minimum: the value of f at the minimum; None where it is unknown. Only optimizers that say so may look.
+        quadratic: the Hessian is the same everywhere.
+        key: () -> a random key of the descent's own for this step, apart from that of the mini-batches.
+        steps: the budget of the descent.
     """
 
     value: Callable[[Array], Array]
@@ -226,6 +257,12 @@ class Oracle(NamedTuple):
     unravel: Callable[[Array], Any]
     ravel: Callable[[Any], Array]
     stochastic: bool
+    hvp: Callable[[Array, Array], Array] | None = None
+    residuals: Callable[[Array], Array] | None = None
+    minimum: Array | None = None
+    quadratic: bool = False
+    key: Callable[[], Array] | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -245,7 +282,8 @@ class Hyperparameter:
     optional: bool = False
 
 
-Theory = str | Callable[[Mapping[str, Any]], str | None] | None
+Named = str | Callable[[Mapping[str, Any]], str | None] | None
+"""A name, or a function of the hyperparameters (None among them where absent) that gives it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,9 +304,14 @@ class Optimizer:
         judge: (x, state, h) -> the point at which the method wants to be judged; None for x itself.
         uses_gradient: at rest means a vanishing gradient; otherwise that no move is proposed.
         init_cost: evaluations spent by ``init``.
-        theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic, or a function of the
-            hyperparameters (None among them where absent) that gives the name.
+        theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic.
         notes: known faults and limits, printed by the report.
+        needs: what it asks of a problem beside values and gradients, keys of ``NEEDS``.
+        most_dim: the largest dimension it is made for; None for any.
+        rule: the name that one rule has under all of its names, so that it is ranked once; None for its own name.
+        costs: cost of a step in plain text, n the dimension: '1 g', 'n+1 f'.
+        host: runs a whole descent on the host, (HostOracle, x0, h) -> None, see ``gdbench.kernels.host``; ``init`` and
+            ``step`` are then not asked. None for a method in JAX.
     """
 
     name: str
@@ -281,5 +324,43 @@ class Optimizer:
     judge: Callable[..., Array] | None = None
     uses_gradient: bool = True
     init_cost: Cost = Cost()
-    theory: Theory = None
+    theory: Named = None
     notes: str = ""
+    needs: tuple[str, ...] = ()
+    most_dim: int | None = None
+    rule: Named = None
+    costs: str = "1 g"
+    host: Callable[..., None] | None = None
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Why it cannot be run on a problem; None when it can."""
+        has = {
+            "residuals": problem.residuals is not None,
+            "minimum": problem.minimum is not None,
+            "full batch": not problem.stochastic,
+        }
+        for need in self.needs:
+            if not has[need]:
+                return f"{self.name} needs {NEEDS[need]}"
+        if self.most_dim is not None and problem.dim > self.most_dim:
+            return f"{self.name} is made for at most {self.most_dim} dimensions, and this has {problem.dim}"
+        return None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a learning rate changes over a descent: rate at step k = learning rate * factor.
+
+    Attributes:
+        name: name in the catalogue.
+        factor: (k, steps, h) -> scalar, k = 0, 1, … traced, ``steps`` the budget, ``h`` its numbers as attributes.
+        hyperparameters: its numbers by name; any of them may be an axis.
+        formula: the factor in plain text.
+        source: reference.
+    """
+
+    name: str
+    factor: Callable[[Array, int, Any], Array]
+    hyperparameters: Mapping[str, Hyperparameter]
+    formula: str = ""
+    source: str = ""

@@ -40,6 +40,10 @@ class CellError(GdbenchError):
     exit_code = 1
 
 
+class NotApplicableError(CellError):
+    """An optimizer that is not made for a problem: such a cell is left out, and nothing is wrong with the run."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice most like a name, or None when nothing is close."""
     choices = list(choices)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdbench import callables, store
-from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
+from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem, with_schedule
 from gdbench.contracts import Problem, ProblemFamily
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.forms import Header, OutcomeSettings
@@ -133,6 +133,7 @@ def sweep(
     trace: int = 0,
     paths: int = 0,
     outcomes: Mapping[str, float] | None = None,
+    evaluations: float | None = None,
     devices: int | None = None,
     tile: int | None = None,
     block: int | None = None,
@@ -157,10 +158,12 @@ def sweep(
         trace: points of the recorded convergence curve.
         paths: descents whose iterates are recorded.
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
+        evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
         block: lanes of a block, a power of two of at least 64, in place of the rule; rounding may differ.
-        **axes: hyperparameters and traced parameters, each a number, a list or ``gd.log_axis(…)``.
+        **axes: hyperparameters and traced parameters, each a number, a list or ``gd.log_axis(…)``; and
+            ``schedule``, the name of a schedule of the learning rate, whose numbers are axes like the optimizer's.
 
     Returns:
         A Sweep: ``.table`` is a pandas DataFrame with a row a descent, ``.map(x, y)`` a matplotlib figure.
@@ -172,7 +175,7 @@ def sweep(
     given = {"data": data, "batch": batch, "held_out": held_out}
     facts |= {name: value for name, value in given.items() if value is not None}
     problem, x0 = _swept(problem, x0, starts, facts, axes)
-    rule = resolve_optimizer(optimizer)
+    rule = with_schedule(resolve_optimizer(optimizer), axes)
     known = {**rule.hyperparameters, **problem.parameters}
     for name in axes:
         if name not in known:
@@ -182,11 +185,19 @@ def sweep(
     problem = replace(problem, parameters={**problem.parameters, **{n: v.values[0] for n, v in over.items()}})
     choice = ProblemChoice((problem,), {n: v for n, v in over.items() if len(v) > 1})
     header = {"name": "sweep", "seed": seed, "dtype": dtype}
-    form = _form(header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}))
+    form = _form(
+        header,
+        steps=steps,
+        seeds=seeds,
+        trace=trace,
+        paths=paths,
+        outcomes=dict(outcomes or {}),
+        evaluations=evaluations,
+    )
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
-        None if targets is None else as_values(targets), trace, paths, form,
+        None if targets is None else as_values(targets), trace, paths, form, evaluations or 0.0,
     )  # fmt: skip
     faults = trial.starts.faults(problem)
     if faults:
@@ -249,6 +260,7 @@ def run(
         optimizers: only these.
         add: further optimizers for every experiment.
         quick: a thinned grid, in a folder of its own.
+        evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
         timeout: seconds a cell may take.

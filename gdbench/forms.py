@@ -137,6 +137,7 @@ class Experiment(Form):
     problems: list[Entry] = Field(min_length=1)
     optimizers: list[Entry] = Field(min_length=1)
     steps: int = Field(ge=1, le=MOST_STEPS, description="budget of every descent")
+    evaluations: float | None = Field(None, gt=0, description="no step is begun once so much is spent: f + g + 2 hvp")
     learning_rate: AxisValues | None = Field(None, description="for every optimizer that has one")
     starts: StartsTable = Field(default_factory=Starts)
     seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds on stochastic problems")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import numpy as np
 
 import gdbench
 from gdbench.choices import OptimizerChoice, ProblemChoice
-from gdbench.contracts import Cost, Problem
-from gdbench.errors import SuiteError
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Cost, Problem
+from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity
 from gdbench.kernels import execute, scale
@@ -117,16 +118,37 @@ def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
 PATH_POINTS = 64
 
 
-def shape_of(trial: Trial, problem: Problem) -> Shape:
+def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0) -> Shape:
     """The static shape of a trial's descents on a problem."""
-    stride = layout_of(problem, trial.steps).stride
+    stride = layout_of(problem, steps).stride
     return Shape(
-        trial.steps,
-        log_steps(trial.steps, trial.trace, stride),
-        log_steps(trial.steps, PATH_POINTS) if trial.paths else (),
+        steps,
+        log_steps(steps, trial.trace, stride),
+        log_steps(steps, PATH_POINTS) if trial.paths else (),
         len(targets_of(trial, problem)),
         problem.dim <= CLASSIFIED_DIMENSION,
+        budget,
     )
+
+
+def descent_of(trial: Trial, problem: Problem, optimizer: OptimizerChoice) -> Descent:
+    """The kernel of a trial's descents: where every step costs the same, a budget of evaluations is one of steps."""
+    rule, static = optimizer.optimizer, optimizer.static
+    whole = Descent(problem, rule, static, shape_of(trial, problem, trial.steps))
+    if not trial.evaluations:
+        return whole
+    budget = trial.evaluations / problem.batch_share
+    cost = whole.step_cost
+    if not fixed_cost(cost):
+        return Descent(problem, rule, static, shape_of(trial, problem, trial.steps, budget))
+    left, each = budget - total_cost(rule.init_cost), total_cost(cost)
+    steps = max(1, min(trial.steps, math.ceil(left / each))) if each else trial.steps
+    return Descent(problem, rule, static, shape_of(trial, problem, steps))
+
+
+def total_cost(cost: Cost) -> float:
+    """f + c g + h hvp."""
+    return cost.f + COST_OF_GRADIENT * cost.g + COST_OF_HVP * cost.h
 
 
 def targets_of(trial: Trial, problem: Problem) -> tuple[float, ...]:
@@ -174,11 +196,15 @@ def make_cell(
     starts = trial.starts.draw(problem, seed)
     grid = grid_of(trial, choice, optimizer)
     names = {axis.name for axis in grid.axes}
-    descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem))
     targets = targets_of(trial, problem)
     fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
     error = None
+    descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem, trial.steps))
+    refusal = optimizer.optimizer.refusal(problem)
     try:
+        if refusal:
+            raise NotApplicableError(f"{refusal}: {problem.label} does not serve it")
+        descent = descent_of(trial, problem, optimizer)
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.step_cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
@@ -192,7 +218,7 @@ def make_cell(
         "starts": _digest(starts), "data": [_digest((p.data, p.held_out)) for p in choice.instances], "seed": seed,
         "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
         "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
-        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax")],
+        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy")],
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -218,13 +244,15 @@ def describe_cell(
     values = {n: v.values[0] for n, v in optimizer.axes.items()} | optimizer.static
     rule = optimizer.optimizer
     return {
-        "id": "", "key": "", "experiment": trial.name, "dtype": dtype, "steps": trial.steps,
-        "window": window_length(trial.steps), "engine": "scan", "lanes": grid.size, "failed": None,
+        "id": "", "key": "", "experiment": trial.name, "dtype": dtype, "steps": shape.steps,
+        "evaluations": trial.evaluations, "window": window_length(shape.steps), "engine": "scan", "lanes": grid.size,
+        "failed": None,
         "optimizer": {
             "name": rule.name, "label": optimizer.label,
             "hyperparameters": {n: None if n in axes else v for n, v in values.items()},
             "defaults": {n: spec.default for n, spec in rule.hyperparameters.items()},
             "theory": rule.theory(values) if callable(rule.theory) else rule.theory,
+            "rule": rule.rule(values) if callable(rule.rule) else rule.rule,
             "family": rule.family, "notes": rule.notes, "formula": rule.formula, "source": rule.source,
             "init_cost": [int(n) for n in rule.init_cost], "uses_gradient": rule.uses_gradient,
         },
@@ -334,7 +362,8 @@ def _code_digest() -> str:
         "kernels/*.py",
         "problems/**/*.py",
         "transforms/*.py",
-        "optimizers/*.py",
+        "optimizers/**/*.py",
+        "schedules/*.py",
     ):
         for path in sorted(root.glob(part)):
             digest.update(path.read_bytes())
@@ -344,7 +373,7 @@ def _code_digest() -> str:
 def _user_code(choice: ProblemChoice, optimizer: OptimizerChoice) -> list[str]:
     """What stands for the code of problem and optimizer."""
     problem, rule = choice.problem, optimizer.optimizer
-    return [code_identity(f) for f in (problem.objective, problem.sample, rule.init, rule.step, rule.judge)]
+    return [code_identity(f) for f in (problem.objective, problem.sample, rule.init, rule.step, rule.judge, rule.host)]
 
 
 @dataclass(frozen=True)

@@ -205,12 +205,13 @@ class Results:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """Cells whose last try failed, with the reason."""
+        """Cells whose last try failed, with the reason; ``refused`` where the optimizer is not made for the problem."""
         last = {line["cell"]: line for line in self.lines if line.get("event") in ("cell", "failed")}
         return [
             {
                 "cell": c["id"], "experiment": c["experiment"], "problem": c["problem"]["label"],
                 "optimizer": c["optimizer"]["label"], "error": last[c["id"]]["error"],
+                "refused": last[c["id"]].get("refused", False),
             }
             for c in self.cells if last.get(c["id"], {}).get("event") == "failed"
         ]  # fmt: skip
@@ -269,8 +270,8 @@ def load(path: str | Path) -> Results:
     if missing := {"suite", "cells"} - set(told):
         raise StoreError(f"{folder}: not a run that can be read: run.json lacks {sorted(missing)[0]!r}")
     results = Results(folder, told["suite"], told["cells"], environment)
-    failed = {f["cell"]: f["error"] for f in results.failures}
-    results.cells = [{**cell, "failed": failed.get(cell["id"])} for cell in results.cells]
+    failed = {f["cell"]: {"failed": f["error"], "refused": f["refused"]} for f in results.failures}
+    results.cells = [cell | failed.get(cell["id"], {"failed": None, "refused": False}) for cell in results.cells]
     return results
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gdbench.contracts import FLAGS, OUTCOMES, RESTS
+from gdbench.contracts import EVALUATIONS, FLAGS, OUTCOMES, RESTS
 
 SCHEMA_VERSION = "1"
 
@@ -19,10 +19,16 @@ CATEGORIES = {"outcome": OUTCOMES, "rest": RESTS, "flag": FLAGS}
 _CATEGORY = pa.dictionary(pa.int8(), pa.string())
 
 
-def evaluations(info: dict[str, Any], records: dict[str, np.ndarray], steps: np.ndarray) -> np.ndarray:
-    """f, g and Hessian-vector evaluations spent by each row, float64 [rows, 3]; a mini-batch counts its share."""
+def evaluations(
+    info: dict[str, Any], records: dict[str, np.ndarray], steps: np.ndarray, settled: bool = False
+) -> np.ndarray:
+    """f, g and Hessian-vector evaluations spent by each row after so many steps, float64 [rows, 3].
+
+    A mini-batch counts its share. Where steps differ in cost they were counted as the descent went: ``settled`` says
+    that ``steps`` is where it settled, not where it ended.
+    """
     if "counts" in records:
-        counts = records["counts"].astype(float)
+        counts = records["settle_counts" if settled else "counts"].astype(float)
     else:
         per_step, at_start = np.array(info["optimizer"]["cost"], float), np.array(info["optimizer"]["init_cost"], float)
         counts = at_start + steps[:, None] * per_step
@@ -75,8 +81,11 @@ def to_table(
     columns["rate"] = _nullable(records["rate"], real)
     columns["overshoots"] = pa.array(records["overshoots"])
     spent = evaluations(info, records, steps)
-    for i, name in enumerate(("f_evals", "g_evals", "hvp_evals")):
+    by_then = evaluations(info, records, settle, settled=True)
+    for i, name in enumerate(EVALUATIONS):
         columns[name] = pa.array(spent[:, i], pa.float64())
+    for i, name in enumerate(EVALUATIONS):
+        columns[f"settle_{name}"] = pa.array(by_then[:, i], pa.float64(), mask=settle < 0)
     if "endpoint" in records:
         for i in range(shown):
             columns[f"end_{i}"] = _nullable(records["endpoint"][:, i], real)
@@ -85,15 +94,20 @@ def to_table(
         columns["trace_gap"] = _lists(records["trace"], real)
         columns["trace_best"] = _lists(records["trace_best"], real)
         if "trace_counts" in records:
-            columns["trace_f_evals"] = _lists(records["trace_counts"][:, :, 0] * share, pa.float64())
+            columns |= _spent("trace", records["trace_counts"] * share)
     if info["targets"]:
         columns["hits"] = _lists(records["hits"], pa.int32())
         if "hit_counts" in records:
-            columns["hits_f_evals"] = _lists(records["hit_counts"][:, :, 0] * share, pa.float64())
+            columns |= _spent("hits", records["hit_counts"] * share)
     if "path" in records:
         flat = records["path"].reshape(len(steps), -1)
         columns["path"] = _lists(flat, real, ~sampled)
     return pa.table(columns)
+
+
+def _spent(what: str, counts: np.ndarray) -> dict[str, pa.Array]:
+    """List columns of the evaluations spent by the steps of a trace or by the hits, from counts [rows, n, 3]."""
+    return {f"{what}_{name}": _lists(counts[:, :, i], pa.float64()) for i, name in enumerate(EVALUATIONS)}
 
 
 def _nullable(values: np.ndarray, kind: pa.DataType) -> pa.Array:
@@ -159,12 +173,13 @@ def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
     if any(i["problem"].get("held_out") for i in infos):
         fields["f_held_out"] = real
     fields |= {"basin": pa.int32(), "rate": real, "overshoots": pa.int32()}
-    fields |= {name: pa.float64() for name in ("f_evals", "g_evals", "hvp_evals")}
+    fields |= {f"{when}{name}": pa.float64() for when in ("", "settle_") for name in EVALUATIONS}
     fields |= {f"end_{i}": real for i in range(shown)}
     if any(i["trace_steps"] for i in infos):
-        fields |= {"trace_gap": pa.list_(real), "trace_best": pa.list_(real), "trace_f_evals": pa.list_(pa.float64())}
+        fields |= {"trace_gap": pa.list_(real), "trace_best": pa.list_(real)}
+        fields |= {f"trace_{name}": pa.list_(pa.float64()) for name in EVALUATIONS}
     if any(i["targets"] for i in infos):
-        fields |= {"hits": pa.list_(pa.int32()), "hits_f_evals": pa.list_(pa.float64())}
+        fields |= {"hits": pa.list_(pa.int32())} | {f"hits_{name}": pa.list_(pa.float64()) for name in EVALUATIONS}
     if any(i["path_steps"] for i in infos):
         fields["path"] = pa.list_(real)
     return pa.schema(list(fields.items()))

@@ -17,7 +17,7 @@ import pyarrow as pa
 import gdbench
 from gdbench import store
 from gdbench.cells import CellRun, Progress, Silent, Timing, compiled_ahead, prepare
-from gdbench.errors import CellError, GdbenchError
+from gdbench.errors import CellError, GdbenchError, NotApplicableError
 from gdbench.kernels import execute, surface
 from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
@@ -56,7 +56,8 @@ def run_in_memory(suite: Suite, options: Options) -> Results:
     work = [(cell, list(cell.units())) for cell in cells]
     for run, error in _execute(suite, work, devices, options, keep):
         if error is not None:
-            raise CellError(f"{run.cell.label}: {one_line(error)}") from error
+            kind = type(error) if isinstance(error, NotApplicableError) else CellError
+            raise kind(f"{run.cell.label}: {one_line(error)}") from error
         results.add_line(event="cell", cell=run.cell.info["id"], **vars(run.timing), steps=run.cell.info["steps"])
     return results
 
@@ -93,8 +94,10 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
                 if error is None:
                     target.note(event="cell", cell=cell, **vars(run.timing), steps=run.cell.info["steps"])
                 else:
-                    target.note(event="failed", cell=cell, error=one_line(error))
-                    options.progress.warn(f"{run.cell.label} failed: {one_line(error)}")
+                    refused = isinstance(error, NotApplicableError)
+                    target.note(event="failed", cell=cell, error=one_line(error), refused=refused)
+                    if not refused:
+                        options.progress.warn(f"{run.cell.label} failed: {one_line(error)}")
     return load(path)
 
 

@@ -14,7 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, choose_problem, every_name
+from gdbench.choices import (
+    OptimizerChoice,
+    ProblemChoice,
+    choose_optimizer,
+    choose_problem,
+    every_name,
+    every_optimizer,
+)
 from gdbench.errors import (
     GdbenchError,
     NothingSelectedError,
@@ -40,6 +47,7 @@ class Trial:
     trace: int
     paths: int
     outcomes: OutcomeSettings
+    evaluations: float = 0.0
     quick: bool | str = True
 
 
@@ -168,9 +176,9 @@ def choose_each(entry: Mapping[str, Any], allow_code: bool) -> list[ProblemChoic
     return [choose_problem(one, allow_code) for one in every_name(entry)]
 
 
-def choose_any(entry: Mapping[str, Any], allow_code: bool) -> OptimizerChoice:
-    """The optimizer of an entry whatever the learning rates are."""
-    return choose_optimizer(entry, Values((1.0,)), allow_code)
+def choose_any(entry: Mapping[str, Any], allow_code: bool) -> list[OptimizerChoice]:
+    """The optimizers of an entry whatever the learning rates are."""
+    return [choose_optimizer(one, Values((1.0,)), allow_code) for one in every_optimizer(entry)]
 
 
 def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, faults: list[str]) -> Trial:
@@ -185,10 +193,11 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
             except GdbenchError as error:
                 faults.append(f"{where}: problems[{i + 1}]: {error}")
     for i, entry in enumerate(experiment.optimizers):
-        try:
-            optimizers.append(choose_optimizer(entry, experiment.learning_rate, allow_code))
-        except GdbenchError as error:
-            faults.append(f"{where}: optimizers[{i + 1}]: {error}")
+        for one in every_optimizer(entry):
+            try:
+                optimizers.append(choose_optimizer(one, experiment.learning_rate, allow_code))
+            except GdbenchError as error:
+                faults.append(f"{where}: optimizers[{i + 1}]: {error}")
     for what, labels in (
         ("problem", [c.problem.label for c in problems]),
         ("optimizer", [c.label for c in optimizers]),
@@ -197,7 +206,8 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
         faults += [f"{where}: the {what} {label!r} stands there twice: give one a label of its own" for label in twice]
     return Trial(
         name, tuple(problems), tuple(optimizers), experiment.steps, experiment.starts, experiment.seeds,
-        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes, experiment.quick,
+        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes,
+        experiment.evaluations or 0.0, experiment.quick,
     )  # fmt: skip
 
 
@@ -206,11 +216,11 @@ def _added(
 ) -> tuple[OptimizerChoice, ...]:
     """Further optimizers for an experiment, at its learning rates; faults are added to the list."""
     made = []
-    for name in names:
+    for one in [one for name in names for one in every_optimizer({"name": name})]:
         try:
-            made.append(choose_optimizer({"name": name}, rate, allow_code))
+            made.append(choose_optimizer(one, rate, allow_code))
         except GdbenchError as error:
-            faults.append(f"{where}: --add {name}: {error}")
+            faults.append(f"{where}: --add {one['name']}: {error}")
     return tuple(made)
 
 
@@ -332,6 +342,7 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
                 ],
                 "steps": trial.steps, "starts": trial.starts.describe(), "seeds": trial.seeds,
                 "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
+                "evaluations": trial.evaluations or None,
                 "outcomes": trial.outcomes.model_dump(),
             }
             for trial in trials

@@ -15,9 +15,9 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Results
 from gdbench.figures.style import number
-from gdbench.measures.base import LOST, converged, cost_at_settle, final_gaps
+from gdbench.measures.base import LOST, SPENT, converged, cost_at_settle, final_gaps
 
-RECORD = ["outcome", "steps", "settle_step", "f_final", "gap_final", "f_evals", "g_evals", "hvp_evals"]
+RECORD = ["outcome", "steps", "settle_step", "f_final", "gap_final", *SPENT]
 """Columns that choosing a setting needs."""
 
 

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from pandas import DataFrame
 
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, EVALUATIONS
 from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import (
     RECORD,
@@ -131,7 +132,7 @@ def _traces(results: Results, cell: Mapping[str, Any]) -> bool:
 
 
 def _cost_columns(cell: Mapping[str, Any]) -> list[str]:
-    return ["trace_f_evals"] if step_cost(cell) is None else []
+    return [f"trace_{name}" for name in EVALUATIONS] if step_cost(cell) is None else []
 
 
 def _curve(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
@@ -156,12 +157,8 @@ def _costs(table: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
     each = step_cost(cell)
     if each is not None:
         return np.tile(steps * each, (len(table), 1))
-    spent = np.array([np.asarray(trace, dtype=float) for trace in table["trace_f_evals"]])
-    # Of a method whose steps cost differently only values are counted at every step; gradients and Hessian products
-    # are spread evenly over them.
-    even = floats(table, "g_evals") + 2 * floats(table, "hvp_evals")
-    done = np.minimum(steps[None, :] / np.maximum(floats(table, "steps"), 1)[:, None], 1.0)
-    return spent + even[:, None] * done
+    f, g, h = (np.stack(list(table[f"trace_{name}"])).astype(float) for name in EVALUATIONS)
+    return f + COST_OF_GRADIENT * g + COST_OF_HVP * h
 
 
 def _held(grid: np.ndarray, cost: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -90,14 +90,25 @@ class Descent:
         self.layout = layout_of(problem, shape.steps, optimizer.uses_gradient)
         self.unravel = unravel_of(problem)
 
-    def oracle(self, data: Any, parameters: Any) -> Oracle:
+    def oracle(self, data: Any, parameters: Any, key: Any = None, minimum: Any = None) -> Oracle:
         """What a step may ask, on these data."""
+        problem = self.problem
 
         def value(x: Any) -> Any:
-            return jnp.asarray(self.problem.objective(self.unravel(x), data, parameters), x.dtype)
+            return jnp.asarray(problem.objective(self.unravel(x), data, parameters), x.dtype)
 
-        ravel = (lambda tree: tree) if self.problem.template is None else (lambda tree: ravel_pytree(tree)[0])
-        return Oracle(value, jax.value_and_grad(value), self.unravel, ravel, self.problem.stochastic)
+        def residuals(x: Any) -> Any:
+            return jnp.asarray(problem.residuals(self.unravel(x), data, parameters), x.dtype)
+
+        def hvp(x: Any, v: Any) -> Any:
+            return jax.jvp(jax.grad(value), (x,), (v,))[1]
+
+        ravel = (lambda tree: tree) if problem.template is None else (lambda tree: ravel_pytree(tree)[0])
+        return Oracle(
+            value, jax.value_and_grad(value), self.unravel, ravel, problem.stochastic, hvp,
+            residuals if problem.residuals else None, minimum if problem.minimum is not None else None,
+            problem.quadratic, key, self.shape.steps,
+        )  # fmt: skip
 
     @property
     def counted(self) -> bool:
@@ -106,12 +117,14 @@ class Descent:
 
     def _trial(self, x: Any) -> tuple[Any, Step]:
         """State and first step with every traced number at one: for shapes and costs, never for values."""
-        h = SimpleNamespace(**self.static, **{name: jnp.ones((), x.dtype) for name in self.traced})
+        h = SimpleNamespace(
+            **self.static, **{n: jnp.ones(a.shape, a.dtype) for n, a in self.arguments(x.dtype).items()}
+        )
         parameters = {name: jnp.ones((), x.dtype) for name in self.problem.parameters}
-        data = jax.tree.map(jnp.asarray, self.problem.data)
+        data, key = jax.tree.map(jnp.asarray, self.problem.data), jax.random.key(0)
         if self.problem.sample is not None:
-            data = self.problem.sample(data, jax.random.key(0))
-        oracle = self.oracle(data, parameters)
+            data = self.problem.sample(data, key)
+        oracle = self.oracle(data, parameters, lambda: key, jnp.zeros((), x.dtype))
         state = self.optimizer.init(oracle, x, h)
         return state, self.optimizer.step(oracle, x, state, h, jnp.int32(0))
 
@@ -131,6 +144,14 @@ class Descent:
     def initial_state(self, x: Any) -> Any:
         """The optimizer's state before the first step."""
         return self._trial(x)[0]
+
+    def arguments(self, dtype: Any) -> dict[str, Any]:
+        """Shapes of what a lane brings along for its optimizer: traced hyperparameters, or the path to replay."""
+        if self.optimizer.host is not None:
+            steps = self.shape.steps
+            path = jax.ShapeDtypeStruct((steps, self.problem.dim), dtype)
+            return {"path": path, "path_costs": jax.ShapeDtypeStruct((steps, 3), np.int32)}
+        return {name: jax.ShapeDtypeStruct((), dtype) for name in self.traced}
 
     @property
     def traced(self) -> list[str]:

@@ -51,6 +51,8 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     with numerics(dtype):
         state = jax.eval_shape(descent.initial_state, x)
     words = 4 * descent.problem.dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state)) + 64
+    if descent.optimizer.host is not None:
+        return LEAST_LANES
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
     lanes = max(LEAST_LANES, min(most, room // (words * size)))
     return 1 << (lanes.bit_length() - 1)
@@ -110,7 +112,8 @@ class Program:
         problem, scalar = self.descent.problem, jax.ShapeDtypeStruct((n,), self.dtype)
         index = jax.ShapeDtypeStruct((n,), np.int32)
         return Lane(
-            {name: scalar for name in self.descent.traced}, {name: scalar for name in problem.parameters},
+            {k: jax.ShapeDtypeStruct((n, *a.shape), a.dtype) for k, a in self.descent.arguments(self.dtype).items()},
+            {name: scalar for name in problem.parameters},
             jax.ShapeDtypeStruct((n, problem.dim), self.dtype), index, index, Thresholds(*[scalar] * 7),
         )  # fmt: skip
 

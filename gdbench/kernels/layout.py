@@ -35,13 +35,17 @@ def rate_window(steps: int, chunk: int) -> int:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is static about a descent beside problem and optimizer: it decides the compiled program."""
+    """What is static about a descent beside problem and optimizer: it decides the compiled program.
+
+    ``budget``: no step is begun once so much is spent, f + c g + h hvp in evaluations on a batch; 0 for no such bound.
+    """
 
     steps: int
     trace_steps: tuple[int, ...] = ()
     path_steps: tuple[int, ...] = ()
     targets: int = 0
     endpoint: bool = False
+    budget: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Tracker(NamedTuple):
     last: Any
     last_at: Any
     counts: Any
+    settle_counts: Any
     trace: Any
     trace_best: Any
     trace_counts: Any
@@ -96,6 +97,7 @@ def new_tracker(shape: Shape, dtype: Any, counted: bool) -> Tracker:
         last_overshoot=never, sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
         early=zero, early_at=never, late=zero, late_at=never, first=zero, first_at=never, last=zero, last_at=never,
         counts=jnp.zeros((3,), jnp.int32) if counted else (),
+        settle_counts=jnp.zeros((3,), jnp.int32) if counted else (),
         trace=jnp.full((n,), jnp.nan, dtype), trace_best=jnp.full((n,), jnp.nan, dtype),
         trace_counts=jnp.zeros((n, 3), jnp.int32) if counted else (),
         hits=jnp.full((shape.targets,), -1, jnp.int32),
@@ -257,6 +259,11 @@ def _absorb(
         last_above=jnp.maximum(t.last_above, _last(k, alive & ~(gap <= lane.tolerance))),
         last_restless=jnp.maximum(t.last_restless, _last(k, restless)),
     )
+    if counts is not None:
+        # What was spent at the first judged point after the last one above the tolerance, as long as that stands.
+        since = _first(k, k[:, None] > t.last_above)
+        fresh = (since < NEVER) & (since - t.last_above <= layout.stride)
+        t = t._replace(settle_counts=jnp.where(fresh, _pick(k, since, counts), t.settle_counts))
     late_from = shape.steps - 2 * layout.window - span
     t = when(k0 >= late_from, lambda t: _absorb_late(t, k, gap, shape.steps, layout.window), t)
     if moves is not None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gdbench.contracts import CONVERGED, Oracle, Step
+from gdbench.contracts import CONVERGED, COST_OF_GRADIENT, COST_OF_HVP, SPENT, UNFINISHED, Oracle, Step
 from gdbench.kernels import record
 from gdbench.kernels.descent import Descent, Lane, Shared
 from gdbench.kernels.layout import LANES
@@ -22,14 +22,20 @@ from gdbench.kernels.record import Tracker
 
 
 class State(NamedTuple):
-    """What goes from step to step: the iterate [dim], the optimizer's state, the last update, evaluations spent."""
+    """What goes from step to step: the iterate [dim], the optimizer's state, the last update, evaluations spent, and
+    the steps that were begun (where a budget of evaluations bounds them).
+    """
 
     k: Any
     x: Any
     optimizer: Any
     update: Any
     counts: Any
+    begun: Any
 
+
+OWN_NOISE = 0x6F777265
+"""Sets the random numbers that an optimizer draws apart from those that draw the mini-batch of the same step."""
 
 Carry = tuple[State, Tracker, Any]
 """What goes from chunk to chunk: state, tracker, recorded iterates."""
@@ -49,10 +55,10 @@ class Run:
         self.shape, self.layout = descent.shape, descent.layout
         self.dtype = lane.x0.dtype
         self.h = SimpleNamespace(**descent.static, **lane.hyperparameters)
-        self.full = descent.oracle(shared.data, lane.parameters)
         seed, word = shared.key_words
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), word), lane.start)
         self.key = jax.random.fold_in(key, lane.seed)
+        self.full = descent.oracle(shared.data, lane.parameters)
         width = lane.thresholds.width
         self.far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(lane.x0))))
         unit = lane.thresholds.scale if self.problem.target_unit is None else self.problem.target_unit
@@ -61,10 +67,14 @@ class Run:
 
     def oracle_at(self, k: Any) -> Oracle:
         """What step k may ask: the whole data, or its own mini-batch."""
-        if self.problem.sample is None:
-            return self.full
-        batch = self.problem.sample(self.shared.data, jax.random.fold_in(self.key, k))
-        return self.descent.oracle(batch, self.lane.parameters)
+        data = self.shared.data
+        if self.problem.sample is not None:
+            data = self.problem.sample(data, jax.random.fold_in(self.key, k))
+
+        def own_key() -> Any:
+            return jax.random.fold_in(jax.random.fold_in(self.key, k), OWN_NOISE)
+
+        return self.descent.oracle(data, self.lane.parameters, own_key, self.lane.thresholds.floor)
 
     def judged_point(self, x: Any, state: Any) -> Any:
         """Where the method wants to be judged."""
@@ -91,21 +101,36 @@ class Run:
         """One step, and what it saw: the judged point x_k, and the bits of the move."""
         step = self.optimizer.step(self.oracle_at(s.k), s.x, s.optimizer, self.h, s.k)
         x = jnp.asarray(step.x, self.dtype)
+        state, begun = step.state, self.begun(s.counts)
+        if begun is not None:
+            x = jnp.where(begun, x, s.x)
+            if self.optimizer.judge is not None:
+                state = jax.tree.map(lambda new, old: jnp.where(begun, new, old), state, s.optimizer)
         seen = self.seen(s, step)
         update, x0 = x - s.x, self.lane.x0
         away = jnp.max(jnp.abs(x - x0))
         if self.optimizer.judge is not None:
-            away = jnp.maximum(away, jnp.max(jnp.abs(self.judged_point(x, step.state) - x0)))
+            away = jnp.maximum(away, jnp.max(jnp.abs(self.judged_point(x, state) - x0)))
         bits = (
             jnp.where(jnp.sum(update * s.update) < 0, record.OVERSHOT, 0)
-            + jnp.where(jnp.any(x != s.x), record.MOVED, 0)
+            # A descent that may spend nothing more stands still, but is not at rest.
+            + jnp.where(jnp.any(x != s.x) if begun is None else jnp.any(x != s.x) | ~begun, record.MOVED, 0)
             + jnp.where(away <= self.far, 0, record.FAR)
             + jnp.where(away < jnp.inf, 0, record.BROKEN)
         ).astype(jnp.int8)
         counts = s.counts
         if self.descent.counted:
-            counts = counts + jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
-        return State(s.k + 1, x, step.state, update, counts), (seen, bits)
+            spent = jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
+            counts = counts + (spent if begun is None else jnp.where(begun, spent, 0))
+        steps = () if begun is None else s.begun + begun.astype(jnp.int32)
+        return State(s.k + 1, x, state, update, counts, steps), (seen, bits)
+
+    def begun(self, counts: Any) -> Any:
+        """Whether a step is begun after so many evaluations; None where all are."""
+        if not self.shape.budget:
+            return None
+        weights = jnp.array([1, COST_OF_GRADIENT, COST_OF_HVP], jnp.float32)
+        return jnp.sum(counts * weights) < self.shape.budget
 
     def chunk(self, carry: Carry, length: int) -> Carry:
         """So many steps, and what they tell."""
@@ -135,7 +160,8 @@ class Run:
         x0, init_cost = self.lane.x0, np.array(self.optimizer.init_cost, np.int32)
         state = self.optimizer.init(self.oracle_at(jnp.int32(self.shape.steps)), x0, self.h)
         counts = jnp.asarray(init_cost) if self.descent.counted else ()
-        s = State(jnp.zeros((), jnp.int32), x0, state, jnp.zeros_like(x0), counts)
+        none = jnp.zeros((), jnp.int32)
+        s = State(none, x0, state, jnp.zeros_like(x0), counts, none if self.shape.budget else ())
         t = record.new_tracker(self.shape, self.dtype, self.descent.counted)
         return s, t, jnp.full((len(self.shape.path_steps), x0.shape[0]), jnp.nan, self.dtype)
 
@@ -185,7 +211,11 @@ class Run:
             out["f_held_out"] = jnp.where(ended, nan, unseen + self.lane.thresholds.offset)
         if counted:
             out["counts"] = jnp.where(ended, t.counts, s.counts)
-            out |= {"trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
+            if self.shape.budget:
+                spent = ~self.begun(out["counts"]) & (out["outcome"] == UNFINISHED)
+                out["flag"] = jnp.where(spent, SPENT, out["flag"]).astype(jnp.int8)
+                out["steps"] = jnp.minimum(out["steps"], s.begun)
+            out |= {"settle_counts": t.settle_counts, "trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
         if self.shape.path_steps:
             final = np.array(self.shape.path_steps, np.int32) == self.shape.steps
             out["path"] = jnp.where(final[:, None] & (record.stop_step(t.stop) >= self.shape.steps), s.x, path)

@@ -13,15 +13,14 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, EVALUATIONS
+
 CONVERGED = "converged"
 LOST = ("diverged", "nonfinite")
 """The outcomes of a descent that left: too far, or to NaN or infinity."""
 
-GRADIENT_WEIGHT = 1.0
-"""Cost of a joint value-and-gradient evaluation in value evaluations (reverse mode: a small constant)."""
-
-HESSIAN_WEIGHT = 2.0
-"""Cost of a Hessian-vector product in value evaluations."""
+SPENT = (*EVALUATIONS, *(f"settle_{name}" for name in EVALUATIONS))
+"""The columns that costs are read from."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +48,25 @@ def converged(frame: DataFrame) -> np.ndarray:
     return (frame["outcome"] == CONVERGED).to_numpy(dtype=bool)
 
 
-def cost(frame: DataFrame, gradient: float = GRADIENT_WEIGHT, hessian: float = HESSIAN_WEIGHT) -> np.ndarray:
-    """What each descent spent: f_evals + gradient * g_evals + hessian * hvp_evals, shape [rows]."""
-    counts = [frame[name].to_numpy(dtype=float) for name in ("f_evals", "g_evals", "hvp_evals")]
+def cost(
+    frame: DataFrame, gradient: float = COST_OF_GRADIENT, hessian: float = COST_OF_HVP, when: str = ""
+) -> np.ndarray:
+    """What each descent spent: f_evals + gradient * g_evals + hessian * hvp_evals, shape [rows].
+
+    ``when`` is "settle_" for what was spent by the settle step, NaN where there is none.
+    """
+    counts = [frame[when + name].to_numpy(dtype=float, na_value=np.nan) for name in EVALUATIONS]
     return counts[0] + gradient * counts[1] + hessian * counts[2]
 
 
-def cost_at_settle(frame: DataFrame, gradient: float = GRADIENT_WEIGHT, hessian: float = HESSIAN_WEIGHT) -> np.ndarray:
+def cost_at_settle(frame: DataFrame, gradient: float = COST_OF_GRADIENT, hessian: float = COST_OF_HVP) -> np.ndarray:
     """What each descent had spent when it settled, shape [rows]; infinite where it did not converge.
 
-    settle_step / steps * cost, which is exact where every step costs the same and uses the average cost of a step
-    where it varies. A descent that converged without a settle step (nothing is known of the minimum) counts all it
-    spent, an upper bound.
+    A descent that converged without a settle step (nothing is known of the minimum) counts all it spent, an upper
+    bound.
     """
-    steps = frame["steps"].to_numpy(dtype=float)
-    settled = frame["settle_step"].to_numpy(dtype=float, na_value=np.nan)
-    share = np.divide(settled, steps, out=np.ones_like(steps), where=steps > 0)
-    share = np.where(np.isnan(share), 1.0, share)
-    return np.where(converged(frame), share * cost(frame, gradient, hessian), np.inf)
+    spent, settled = cost(frame, gradient, hessian), cost(frame, gradient, hessian, "settle_")
+    return np.where(converged(frame), np.where(np.isnan(settled), spent, settled), np.inf)
 
 
 def final_gaps(frame: DataFrame) -> np.ndarray:

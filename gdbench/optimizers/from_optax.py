@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step, Theory
+from gdbench.contracts import Array, Cost, Hyperparameter, Named, Optimizer, Oracle, Step
 from gdbench.errors import GdbenchError
 from gdbench.lazy import jax, optax
 from gdbench.optimizers.rules import RATE
@@ -141,7 +141,7 @@ def from_constructor(
     hyperparameters: Mapping[str, Hyperparameter],
     notes: str = "",
     source: str = "",
-    theory: Theory = None,
+    theory: Named = None,
 ) -> Optimizer:
     """An optimizer from ``make(**hyperparameters) -> optax.GradientTransformation``, built inside the traced step.
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step, Theory
+from gdbench.contracts import Array, Cost, Hyperparameter, Named, Optimizer, Oracle, Step
 
 RATE = Hyperparameter(None, "none: a rate must be given")
 
@@ -14,7 +14,7 @@ RATE = Hyperparameter(None, "none: a rate must be given")
 def gradient_rule(
     update: Callable[..., tuple[Array, Any]],
     init: Callable[..., Any] = lambda x, h: (),
-    theory: Theory = None,
+    theory: Named = None,
     **hyperparameters: Hyperparameter,
 ) -> Optimizer:
     """An optimizer from a rule ``update(g, x, state, h, k) -> (change of x, state)`` on flat vectors.
@@ -41,6 +41,23 @@ def gradient_rule(
         source,
         theory=theory,
     )
+
+
+def host_method(name: str, run: Callable[..., None], **facts: Any) -> Optimizer:
+    """An optimizer that runs on the host: ``run(oracle, x0, h)`` walks, and says ``oracle.visit(x)`` after each step.
+
+    ``oracle`` is a ``gdbench.kernels.host.HostOracle``. The kernel replays what was visited.
+    """
+
+    def begin(oracle: Oracle, x: Array, h: Any) -> Any:
+        return ()
+
+    def replay(oracle: Oracle, x: Array, state: Any, h: Any, k: Array) -> Step:
+        f, g, hvp = h.path_costs[k]
+        return Step(h.path[k], state, cost=Cost(f, g, hvp))
+
+    facts = {"family": "outside", "needs": ("full batch",), "costs": "counted", "uses_gradient": False, **facts}
+    return Optimizer(name, begin, replay, host=run, **facts)
 
 
 def documented(rule: Callable[..., Any]) -> tuple[str, str]:

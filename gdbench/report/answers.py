@@ -195,7 +195,9 @@ def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator)
         "oracle": cell["optimizer"]["family"] == "oracle",
     }
     if cell["failed"] or not len(frame):
-        why = f"failed: {cell['failed']}" if cell["failed"] else "no descents"
+        why = (
+            f"{'left out' if cell.get('refused') else 'failed'}: {cell['failed']}" if cell["failed"] else "no descents"
+        )
         return [Answer(**common, regime=BEST, setting={}, edges=(), judged=None, note=why, tuning_cost=0.0)]
     chosen_on, held_out = split(frame)
     best, default = best_setting(cell, frame), default_setting(cell, frame)

@@ -46,10 +46,24 @@ def _names(cells: list[CellSummary]) -> str:
 
 def failed_cells(results: Results, study: Study) -> Iterator[Caveat]:
     """Cells that could not be run."""
-    if results.failures:
-        lines = [f"{f['optimizer']} on {f['problem']} ({f['error']})" for f in results.failures]
+    lost = [f for f in results.failures if not f.get("refused")]
+    if lost:
+        lines = [f"{f['optimizer']} on {f['problem']} ({f['error']})" for f in lost]
         text = f"{len(lines):,} of {count(len(study.cells), 'cell')} failed and count as unsolved: {listing(lines, 6)}."
         yield Caveat("problem", "Cells failed", text)
+
+
+def left_out(results: Results, study: Study) -> Iterator[Caveat]:
+    """Pairs of optimizer and problem that are not made for each other."""
+    pairs = [f for f in results.failures if f.get("refused")]
+    if pairs:
+        problems = {(f["experiment"], f["problem"]) for f in pairs}
+        text = (
+            f"{count(len(pairs), 'cell')} left out, because the optimizer is not made for the problem: "
+            f"{listing(list(dict.fromkeys(f['error'] for f in pairs)), 6)}. Comparisons over problems that include "
+            f"these optimizers must do without {count(len(problems), 'problem')}."
+        )
+        yield Caveat("note", "Not every optimizer serves every problem", text)
 
 
 def nothing_ran(results: Results, study: Study) -> Iterator[Caveat]:
@@ -254,7 +268,7 @@ def uncommitted(results: Results, study: Study) -> Iterator[Caveat]:
 
 
 RULES = (
-    failed_cells, nothing_ran, all_lost, one_start, few_starts, untuned, unequal_tuning, flags, goals, oracles, dtypes,
-    uncommitted, censored, unfinished, nonfinite, selected, varying_cost, optimizer_notes, nothing_to_compare,
-    exploratory,
+    failed_cells, left_out, nothing_ran, all_lost, one_start, few_starts, untuned, unequal_tuning, flags, goals,
+    oracles, dtypes, uncommitted, censored, unfinished, nonfinite, selected, varying_cost, optimizer_notes,
+    nothing_to_compare, exploratory,
 )  # fmt: skip

@@ -12,12 +12,12 @@ from pandas import DataFrame
 
 from gdbench.contracts import FLAGS
 from gdbench.figures import base as figures
+from gdbench.measures.base import SPENT
 from gdbench.measures.outcome_shares import outcome_counts
 from gdbench.report.answers import Answer, AnswerTable, answer_tables, cell_answers
 
 RECORD = (
-    "outcome", "flag", "steps", "settle_step", "f_final", "gap_final", "f_evals", "g_evals", "hvp_evals",
-    "start", "seed",
+    "outcome", "flag", "steps", "settle_step", "f_final", "gap_final", *SPENT, "start", "seed",
 )  # fmt: skip
 """The columns of the table that the report needs, beside the axes."""
 

@@ -1,0 +1,1 @@
+"""Schedules: the folder is the registry."""
