@@ -33,13 +33,10 @@ QUICK = [
 ]
 MORE = [
     Setting(QUADRATIC, "momentum", 7, "float64", (0.01, 0.5)),
-    Setting(PARABOLA, "momentum", 500, "float64", (0.01, 2.5)),
     Setting(PARABOLA, "gd", 1, "float64", (0.03, 1.4)),
     Setting(ROSENBROCK, "momentum", 2, "float32", (1e-4, 5e-3)),
     Setting(QUADRATIC, "gd", 50, "float64", (0.01, 0.3)),
     Setting(QUADRATIC, "momentum", 64, "float32", (0.01, 0.5)),
-    Setting(PARABOLA, "gd", 97, "float64", (0.01, 1.2)),
-    Setting(ROSENBROCK, "momentum", 100, "float64", (1e-4, 5e-3)),
     Setting(QUADRATIC, "gd", 500, "float32", (1e-3, 0.3)),
     Setting(ROSENBROCK, "gd", 997, "float64", (1e-4, 5e-3)),
     Setting(PARABOLA, "momentum", 997, "float32", (1e-4, 2.5)),
@@ -120,7 +117,7 @@ def _envelope(series: np.ndarray, coordinates: int) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "rate"), [(97, 0.3), (100, 0.9), (500, 0.05), (64, 1.1)])
+@pytest.mark.parametrize(("steps", "rate"), [(97, 0.9), (64, 1.1)])
 def test_rate_on_a_parabola_is_the_closed_form(steps: int, rate: float) -> None:
     row = gd.sweep("parabola", "gd", learning_rate=rate, steps=steps, dtype="float64").table.iloc[0]
     assert row["rate"] == pytest.approx(2 * math.log10(abs(1 - 2 * rate)), rel=1e-9)

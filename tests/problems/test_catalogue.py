@@ -15,9 +15,16 @@ import pytest
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError
 from tests.problems.cases import CASES, FAMILIES, STEPS, build, label
+from tests.problems.drawn import compiled_with_drawn_points
 
 LANES = 64
 """Points that are evaluated together: one number of them, so that the operations of all problems are shared."""
+
+RANDOM = 32
+"""Random points of the box; at its corners and kinks a gradient may be one of several."""
+
+LARGE = 1000
+"""Coordinates of a model that is compiled in float32 alone, since each program takes seconds to compile."""
 
 every_problem = pytest.mark.parametrize("case", CASES, ids=map(label, CASES))
 
@@ -37,6 +44,31 @@ def plain(problem: Problem, points: np.ndarray, flat, in_dtype) -> tuple[np.ndar
             parts.append((np.asarray(values), np.asarray(gradients)))
     values, gradients = (np.concatenate(each)[: len(points)] for each in zip(*parts, strict=True))
     return values, gradients
+
+
+def check_compiled(problem: Problem, points: np.ndarray, values, gradients, flat, in_dtype) -> None:
+    """Compiled, batched and alone, it gives what the plain evaluation gave at these points."""
+    with in_dtype("float64"):
+        (f, g), (f_alone, g_alone) = compiled_with_drawn_points(problem, points, 19, flat, "float64")
+    size, slope = 1e-9 * np.abs(values).max(), 1e-9 * np.abs(gradients).max()
+    np.testing.assert_allclose(f, values, rtol=1e-9, atol=size)
+    np.testing.assert_allclose(g, gradients, rtol=1e-9, atol=slope)
+    np.testing.assert_allclose(f_alone, f[19], rtol=1e-9, atol=size)
+    np.testing.assert_allclose(g_alone, g[19], rtol=1e-9, atol=slope)
+
+
+BENT_OUTSIDE = {"bbob/f5": "a slope in its box, flat beyond it"}
+"""Problems that look like a quadratic in their box and are none."""
+
+
+def check_quadratic(problem: Problem, points: np.ndarray, gradients: np.ndarray) -> None:
+    """It is called a quadratic if and only if its gradient is an affine function of the point."""
+    if problem.dim + 6 > len(points) or problem.name in BENT_OUTSIDE:
+        return
+    terms = np.column_stack([np.ones(len(points)), points / np.abs(points).max(axis=0)])
+    left = gradients - terms @ np.linalg.lstsq(terms, gradients, rcond=None)[0]
+    affine = np.all(np.abs(left).max(axis=0) <= 1e-9 * np.abs(gradients).max(axis=0))
+    assert problem.quadratic == affine, np.abs(left).max()
 
 
 def random_points(problem: Problem, num: int, seed: int = 7) -> np.ndarray:
@@ -90,13 +122,16 @@ def test_facts_are_stated_and_of_the_right_shape(case):
     ],
 )
 def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
-    """Finite all over the box; nothing below the minimum; gradients agree with differences; minimizers attain it."""
+    """Finite all over the box; nothing below the minimum; gradients agree with differences; minimizers attain it.
+
+    At its default settings the problem is also compiled, batched and alone, and compared with the plain evaluation.
+    """
     problem = build(case)
     none = np.zeros((0, problem.dim))
     kinks = none if problem.kinks is None else problem.kinks[:8]
     minimizers = none if problem.minimizers is None else problem.minimizers[:32]
     edges = [problem.start[None], corners(problem), 0.5 * (problem.box[0] + problem.box[1])[None], kinks]
-    inside = np.concatenate([random_points(problem, 32), *edges])
+    inside = np.concatenate([random_points(problem, RANDOM), *edges])
     rng = np.random.default_rng(8)
     centres, directions = random_points(problem, 4, 10), rng.standard_normal((4, problem.dim))
     step = STEPS.get(problem.name, 1e-6) * np.max(problem.box[1] - problem.box[0])
@@ -105,6 +140,9 @@ def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
     ends = np.cumsum([len(block) for block in blocks])[:-1]
     (f, f_min, _, ahead, behind), (_, g_min, g, *_) = np.split(values, ends), np.split(gradients, ends)
     assert np.isfinite(values).all() and np.isfinite(gradients).all()
+    check_quadratic(problem, inside[:RANDOM], gradients[:RANDOM])
+    if not case[1] and problem.dim <= LARGE:
+        check_compiled(problem, inside[:RANDOM], values[:RANDOM], gradients[:RANDOM], flat, in_dtype)
 
     slopes = np.sum(g * directions, axis=1)
     step = step or np.inf

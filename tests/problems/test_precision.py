@@ -11,8 +11,8 @@ from tests.problems.cases import FAMILIES
 
 pytestmark = pytest.mark.slow
 
-STRIDE = 8
-"""Every eighth family of the catalogue, in the order of the names."""
+STRIDE = 16
+"""Every sixteenth family of the catalogue, in the order of the names."""
 
 STEPS = 300
 SHARES = (1e-3, 1e-2, 1e-1)
