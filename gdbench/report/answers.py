@@ -76,6 +76,8 @@ class Answer:
         diverged: share diverged or nonfinite over the whole grid.
         lost: whether every descent diverged or became nonfinite, so that no choice means anything.
         oracle: the optimizer is told f*, and is not compared with the others.
+        rule: the rule's name and hyperparameters (the values of an axis as a list); None where it has no other name.
+        alias: label of an earlier optimizer that is the same rule with the same settings, and is ranked for both.
     """
 
     cell: str
@@ -90,6 +92,13 @@ class Answer:
     diverged: float
     oracle: bool = False
     lost: bool = False
+    rule: tuple[str, Mapping[str, Any]] | None = None
+    alias: str = ""
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it is compared with the others."""
+        return not self.oracle and not self.alias
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,7 @@ def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator)
         "settings": int(np.prod([len(axis["values"]) for axis in hyperparameter_axes(cell).values()])),
         "diverged": share_diverged.compute(frame, cell),
         "oracle": cell["optimizer"]["family"] == "oracle",
+        "rule": rule_of(cell),
     }
     if cell["failed"] or not len(frame):
         why = (
@@ -211,6 +221,30 @@ def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator)
     first = row(BEST, best, () if lost else tuple(edges(cell, best)), float(cost(chosen_on).sum()))
     rows = [dataclasses.replace(first, lost=lost)]
     return rows if default is None else [*rows, row(DEFAULT, default, (), 0.0)]
+
+
+def rule_of(cell: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """The name of a cell's rule with its hyperparameters."""
+    name = cell["optimizer"].get("rule")
+    axes = {name: list(axis["values"]) for name, axis in hyperparameter_axes(cell).items()}
+    return (name, {**cell["optimizer"]["hyperparameters"], **axes}) if name else None
+
+
+def same_rule(one: Answer, other: Answer) -> bool:
+    """Whether two optimizers are one rule: one name for it, and the same values of the hyperparameters of both."""
+    if one.rule is None or other.rule is None or one.rule[0] != other.rule[0]:
+        return False
+    mine, theirs = one.rule[1], other.rule[1]
+    return all(mine[name] == theirs[name] for name in set(mine) & set(theirs))
+
+
+def with_aliases(members: list[list[Answer]]) -> list[list[Answer]]:
+    """Groups of rows, one an optimizer, in the order of the suite: those that repeat an earlier rule say so."""
+    done: list[list[Answer]] = []
+    for group in members:
+        first = next((g[0].optimizer for g in done if not g[0].alias and same_rule(g[0], group[0])), "")
+        done.append([dataclasses.replace(answer, alias=first) for answer in group])
+    return done
 
 
 def sort_key(answer: Answer) -> tuple[bool, bool, float, float, float]:
@@ -243,6 +277,7 @@ def answer_tables(rows: list[tuple[Place, list[Answer]]]) -> list[AnswerTable]:
         groups.setdefault(place, []).append(group)
     tables = []
     for (experiment, problem, dtype, values), members in groups.items():
-        flat = [answer for group in sorted(members, key=lambda group: sort_key(group[0])) for answer in group]
+        ordered = sorted(with_aliases(members), key=lambda group: sort_key(group[0]))
+        flat = [answer for group in ordered for answer in group]
         tables.append(AnswerTable(experiment, problem, dtype, dict(values), tuple(flat)))
     return tables

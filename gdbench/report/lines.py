@@ -31,6 +31,7 @@ class AnswerLine:
     in_sample: bool
     untuned: str
     oracle: bool
+    alias: str
     note: str
     share: float | None
     converged: str
@@ -107,6 +108,7 @@ def answer_line(answer: Answer) -> AnswerLine:
         "in_sample": answer.note == NOT_HELD_OUT and answer.regime == BEST and not answer.lost,
         "untuned": ", ".join(answer.edges),
         "oracle": answer.oracle,
+        "alias": answer.alias,
         "note": answer.note,
         "diverged": percent(answer.diverged),
         "tuning": tuned if answer.regime == BEST else "none",
@@ -132,7 +134,7 @@ def answer_line(answer: Answer) -> AnswerLine:
 
 def sentence(table: AnswerTable) -> str:
     """What a table says, in a sentence or two that claim no more than its intervals do."""
-    rows = [row for row in table.rows if row.judged and row.regime == BEST and not row.oracle]
+    rows = [row for row in table.rows if row.judged and row.regime == BEST and row.ranked]
     if not rows:
         return _why_no_answer(table)
     leading = leaders(table)
@@ -159,7 +161,7 @@ def _why_no_answer(table: AnswerTable) -> str:
 
 def leaders(table: AnswerTable) -> list[Answer]:
     """The first tuned row and those that its intervals overlap with; none where nothing converged."""
-    rows = [row for row in table.rows if row.judged and row.regime == BEST and not row.oracle]
+    rows = [row for row in table.rows if row.judged and row.regime == BEST and row.ranked]
     if not rows or rows[0].judged is None or not rows[0].judged.converged:
         return []
     return [rows[0], *(row for row in rows[1:] if overlap(row, rows[0]))]

@@ -57,12 +57,13 @@ def answer_table(block: AnswerBlock) -> list[str]:
 
 
 def _row(line: AnswerLine) -> list[str]:
+    name = line.optimizer + (f" (same rule as {line.alias})" if line.alias else "")
     setting = line.setting + (f" (untuned: {line.untuned})" if line.untuned else "")
     setting += " (chosen in-sample)" if line.in_sample else ""
     known = line.share is not None
     share = f"{line.converged} ({line.counts}; {line.interval})" if known else line.note
     cost = line.cost + (f" ({line.cost_interval})" if known and line.cost_interval else "")
-    return [line.optimizer, line.regime, setting, share, cost, line.gap, line.width, line.diverged]
+    return [name, line.regime, setting, share, cost, line.gap, line.width, line.diverged]
 
 
 def outcomes(study: Study) -> list[str]:

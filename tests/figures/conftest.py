@@ -39,8 +39,8 @@ def problem(name: str, f, g, box, **facts) -> dict[str, Any]:
     """The plain record of a problem, with its functions beside it."""
     dim = len(box[0])
     record = {
-        "name": name, "label": name, "settings": {}, "dim": dim, "formula": "", "source": "", "box": box,
-        "minimum": 0.0, "minimizers": [[0.0] * dim], "all_minimizers": True, "curvature": None,
+        "name": name, "label": name, "settings": {}, "parameters": {}, "dim": dim, "formula": "", "source": "",
+        "box": box, "minimum": 0.0, "minimizers": [[0.0] * dim], "all_minimizers": True, "curvature": None,
         "curvature_is_local": False, "goal": "minimum", "offset": 0.0, "target": None, "stochastic": False,
         "scale": 10.0, "gradient_scale": 5.0, "tolerance": 1e-8, "judge_every": 1, "batch_share": 1.0,
     }  # fmt: skip
@@ -146,6 +146,9 @@ def record(case: dict[str, Any], run: dict[str, np.ndarray], window: int) -> pd.
             "f_evals": 0,
             "g_evals": steps,
             "hvp_evals": 0,
+            "settle_f_evals": 0.0,
+            "settle_g_evals": np.where(settled >= 0, settled, np.nan),
+            "settle_hvp_evals": 0.0,
             **{f"end_{i}": x[-1, :, i] for i in range(x.shape[2])},
         }
     )

@@ -25,6 +25,14 @@ def fine(build):
     return build.cell(build.quadratic(), "gd", {"learning_rate": np.logspace(-2, 0, 256)}, num_starts=1, steps=40)
 
 
+def in_dimensions(build, pair=None):
+    """Cells of one problem that say they have other dimensions."""
+    cell, frame = pair or build.cell(build.quadratic(), "gd", {"learning_rate": np.logspace(-2, 0, 9)})
+    problems = [{**cell["problem"], "dim": n, "settings": {"dim": n}, "parameters": {}} for n in (2, 4, 8)]
+    pairs = [{**cell, "id": str(p["dim"]), "problem": p} for p in problems]
+    return build.run([(cell, frame.assign(cell=cell["id"])) for cell in pairs])
+
+
 def strip(pair, **changes):
     """A cell with fields replaced, and without traces and paths."""
     cell, frame = pair
@@ -33,6 +41,7 @@ def strip(pair, **changes):
 
 def test_every_file_is_an_entry_with_a_number_of_its_own():
     expected = {"region-map", "basins", "boundary-dimension", "learning-rate", "trajectories", "convergence", "slopes"}
+    expected |= {"dimension"}
     assert expected <= set(FIGURES)
     numbers = [figure.number for figure in FIGURES.values()]
     assert len(numbers) == len(set(numbers))
@@ -51,6 +60,7 @@ def test_no_figure_uses_pyplot_or_jax():
 def test_saves_png_svg_and_the_numbers(name, build, quadratic_run, parabola_run, tmp_path):
     figure = FIGURES[name]
     special = {"slopes": parabola_run, "boundary-dimension": build.run([fine(build)])}
+    special["dimension"] = in_dimensions(build)
     results = special.get(name, quadratic_run)
     stem, cases = next(iter(pictures(figure, results).items()))
     picture = render(figure, results, cases)
@@ -125,6 +135,7 @@ def bad_runs(build):
     yield "no descents", build.results([empty[0]], {empty[0]["id"]: empty[1].iloc[:0]})
     nowhere = failing(build)[1].assign(rate=np.nan, gap_final=np.nan, f_final=np.nan)
     yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
+    yield "in no dimension any converges", in_dimensions(build, failing(build))
     cell, frame = fine(build)
     yield "many rates and no values", build.run([(cell, frame.assign(rate=np.nan, gap_final=np.nan, f_final=np.nan))])
 

@@ -16,7 +16,9 @@ def table(rows):
     frame = pd.DataFrame(rows, columns=["learning_rate", "start", "outcome", "settle_step", "gap_final"])
     frame["outcome"] = pd.Categorical(frame["outcome"], categories=OUTCOMES)
     frame["settle_step"] = frame["settle_step"].astype("Int64")
-    return frame.assign(seed=0, steps=100, f_final=frame["gap_final"] + 5, f_evals=0, g_evals=100, hvp_evals=0)
+    spent = {"f_evals": 0, "g_evals": 100, "hvp_evals": 0, "settle_f_evals": 0, "settle_hvp_evals": 0}
+    spent["settle_g_evals"] = frame["settle_step"].astype("Float64")
+    return frame.assign(seed=0, steps=100, f_final=frame["gap_final"] + 5, **spent)
 
 
 def test_a_setting_is_chosen_on_even_starts_only():

@@ -48,7 +48,8 @@ def test_where_steps_cost_differently_the_stored_costs_are_used(quadratic_run, b
     varying = {**cell, "optimizer": {**cell["optimizer"], "cost": None}}
     steps = np.array(cell["trace_steps"])
     spent = [steps * (2 + start % 3) for start in rows["start"]]
-    rows = rows.assign(trace_f_evals=spent, f_evals=[s[-1] for s in spent], g_evals=0)
+    none = [0 * s for s in spent]
+    rows = rows.assign(trace_f_evals=spent, trace_g_evals=none, trace_hvp_evals=none)
     frame = convergence.data(build.run([(varying, rows)]), **CASE)
     assert frame["cost"].min() == pytest.approx(2) and frame["cost"].max() == pytest.approx(4 * steps[-1])
     assert (frame["median"].diff().dropna() <= 0).all()

@@ -109,7 +109,10 @@ def descents(cell: dict[str, Any]) -> pd.DataFrame:
         settle_step=pd.array(np.where(outcome == "converged", settle, -1), dtype="Int64"),
         f_start=path[:, 0], f_final=final, f_best=path.min(axis=1), gap_final=final if known else np.nan,
         gap_best=path.min(axis=1) if known else np.nan, f_evals=0, g_evals=steps, hvp_evals=0, basin=0, rate=np.nan,
-    ).assign(settle_step=lambda frame: frame["settle_step"].where(frame["settle_step"] >= 0))  # fmt: skip
+    ).assign(
+        settle_step=lambda frame: frame["settle_step"].where(frame["settle_step"] >= 0), settle_f_evals=0.0,
+        settle_g_evals=lambda frame: frame["settle_step"].astype("Float64"), settle_hvp_evals=0.0,
+    )  # fmt: skip
 
 
 @dataclass

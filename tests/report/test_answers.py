@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gdbench.measures.base import cost
-from gdbench.report.answers import BEST, DEFAULT, NOT_HELD_OUT, answers, by_unit
+from gdbench.report.answers import BEST, DEFAULT, NOT_HELD_OUT, Answer, answers, by_unit, with_aliases
 from gdbench.report.study import read
 from gdbench.stats.proportion import wilson
 
@@ -28,7 +29,7 @@ def with_outcomes(make, settle, **facts):
     steps = [settle(row) for row in frame.itertuples()]
     frame["outcome"] = pd.Categorical(["trapped"] * len(frame), frame["outcome"].cat.categories)
     frame.loc[[s is not None for s in steps], "outcome"] = "converged"
-    frame["settle_step"] = np.array([math.nan if s is None else s for s in steps])
+    frame["settle_step"] = frame["settle_g_evals"] = np.array([math.nan if s is None else s for s in steps])
     frame["gap_final"] = 1.0
     return cell, frame
 
@@ -120,6 +121,24 @@ def test_default_row_where_the_grid_holds_it(make):
 def test_no_default_row(make, defaults):
     rows, _ = of_one_cell(make, optimizer=make.optimizer("gd", defaults=defaults))
     assert [row.regime for row in rows] == [BEST]
+
+
+def rows_of(*rules):
+    """Rows of optimizers a, b, … with these rules: (name, hyperparameters) or None."""
+    first = Answer("", "", BEST, {}, 1, (), None, "", 0.0, 0.0)
+    return [[dataclasses.replace(first, optimizer="abcd"[i], rule=rule)] for i, rule in enumerate(rules)]
+
+
+def test_one_rule_under_two_names_is_ranked_once():
+    adam = ("adam", {"learning_rate": [0.1, 1.0], "b1": 0.9})
+    groups = with_aliases(rows_of(adam, ("adam", {**adam[1], "eps_root": 0.0}), ("adam", {**adam[1], "b1": 0.5}), None))
+    assert [group[0].alias for group in groups] == ["", "a", "", ""]
+    assert [group[0].ranked for group in groups] == [True, False, True, True]
+
+
+def test_another_grid_is_no_alias():
+    one, other = ("gd", {"learning_rate": [0.1, 1.0]}), ("gd", {"learning_rate": [0.1, 2.0]})
+    assert [group[0].alias for group in with_aliases(rows_of(one, other, None, None))] == ["", "", "", ""]
 
 
 def test_everything_lost_chooses_nothing(make):
