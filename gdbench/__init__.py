@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gdbench.contracts import Optimizer, Problem
+    from gdbench.contracts import Cost, Optimizer, Problem, Step
     from gdbench.face import Run, Sweep, load, problem, run, sweep
     from gdbench.grid import linear_axis, log_axis, starts
+    from gdbench.optimizers.from_functions import optimizer
 
 _HOMES = {
-    "Optimizer": "contracts", "Problem": "contracts", "Run": "face", "Sweep": "face", "linear_axis": "grid",
-    "load": "face", "log_axis": "grid", "problem": "face", "run": "face", "starts": "grid", "sweep": "face",
+    "Cost": "contracts", "Optimizer": "contracts", "Problem": "contracts", "Run": "face", "Step": "contracts",
+    "Sweep": "face", "linear_axis": "grid", "load": "face", "log_axis": "grid",
+    "optimizer": "optimizers.from_functions", "problem": "face", "run": "face", "starts": "grid", "sweep": "face",
 }  # fmt: skip
 
 __all__ = [
-    "Optimizer", "Problem", "Run", "Sweep", "__version__", "linear_axis", "load", "log_axis", "problem", "run",
-    "starts", "sweep",
+    "Cost", "Optimizer", "Problem", "Run", "Step", "Sweep", "__version__", "linear_axis", "load", "log_axis",
+    "optimizer", "problem", "run", "starts", "sweep",
 ]  # fmt: skip
 
 

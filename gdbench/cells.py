@@ -134,6 +134,7 @@ class CellRun:
         instance = first // self.cell.lanes_per_instance
         limits = thresholds(self.cell.choice, self.trial, self.cell.dtype, instance)
         lanes = self.lanes(first, last, limits)
+        self.program.deadline = deadline
         shared = self.program.place(self.shared(instance))
         width = self.program.blocks * self.program.block
         tiles = [(i, min(i + width, last - first)) for i in range(0, last - first, width)]

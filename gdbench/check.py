@@ -1,13 +1,13 @@
 """Theory conformance: what is known exactly, measured with the kernels that run every suite.
 
-Four kinds of check: trajectories on quadratics against closed forms; the learning rate at which ``rate`` changes sign
-against the stability boundary; the same on functions that are no quadratics, against their local boundary; and the own
-kernels against optax, iterate by iterate.
+Five kinds of check: trajectories on quadratics against closed forms; the learning rate at which ``rate`` changes sign
+against the stability boundary; the same on functions that are no quadratics, against their local boundary; exact steps
+against the bound that they attain; and the own kernels against optax, iterate by iterate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,25 @@ from gdbench.catalogue import gather
 from gdbench.choices import resolve_optimizer
 from gdbench.face import problem, sweep
 from gdbench.grid import log_axis, starts
+from gdbench.theory import steepest_descent
 from gdbench.theory.forms import ClosedForm
 
 HEADER = ["check", "setting", "measured", "exact", "error", "allowed", "holds"]
 
-METHODS = {"gd": "gradient_descent", "momentum": "heavy_ball", "nesterov": "nesterov"}
+METHODS = {
+    "gd": "gradient_descent", "momentum": "heavy_ball", "nesterov": "nesterov", "ema_momentum": "ema_momentum",
+    "quasi_hyperbolic": "quasi_hyperbolic", "decayed_gd": "weight_decay", "newton": "newton",
+}  # fmt: skip
+"""An optimizer for each closed form."""
+FULL = ("gd", "momentum", "nesterov")
+"""Measured in every dimension and both precisions; the others, which are made of the same parts, in one."""
+FURTHER = {"nu": [0.3, 1.0], "weight_decay": [0.5, 2.0], "damping": [0.0, 1.0]}
+"""Values of what a closed form depends on beside learning rate and momentum."""
 CONDITIONS = [1.0, 10.0, 1000.0]
 MOMENTA = [0.0, 0.5, 0.9, 0.99]
+SYMBOLS = {"momentum": "β", "nu": "ν", "weight_decay": "w", "damping": "d"}
 DIMENSIONS = (2, 3, 5, 10, 20)
+FEW_DIMENSIONS = (5,)
 PER_DECADE = 256
 TRAJECTORY_TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 SWING = {"float64": 1, "float32": 32}
@@ -45,27 +56,36 @@ def run_checks() -> list[dict[str, Any]]:
     forms = gather("gdbench.theory", ClosedForm)
     rows: list[dict[str, Any]] = []
     for method, form in METHODS.items():
-        for dtype in TRAJECTORY_TOLERANCE:
-            rows += trajectories(method, forms[form], dtype)
+        for dtype in TRAJECTORY_TOLERANCE if method in FULL else ("float64",):
+            rows += trajectories(method, forms[form], dtype, (2, 20) if method in FULL else FEW_DIMENSIONS)
     for method, form in METHODS.items():
-        for dim in DIMENSIONS:
+        for dim in DIMENSIONS if method in FULL else FEW_DIMENSIONS:
             rows += boundaries(method, forms[form], dim)
     rows += list(local_boundaries())
+    rows.append(exact_steps())
     rows += [across_blocks(name, dim) for name, dim in (("quadratic", 10), ("rosenbrock", 2), ("rastrigin", 10))]
     rows += [against_optax(own, name, settings) for own, name, settings in PAIRS]
     return rows
 
 
-def trajectories(method: str, form: ClosedForm, dtype: str, steps: int = 200) -> Iterator[dict[str, Any]]:
+def _axes(method: str, form: ClosedForm, momenta: list[float]) -> dict[str, Any]:
+    """The hyperparameters beside the learning rate, with the values at which a method is measured."""
+    has_momentum = "momentum" in resolve_optimizer(method).hyperparameters
+    return ({"momentum": momenta} if has_momentum else {}) | {name: FURTHER[name] for name in form.further}
+
+
+def trajectories(
+    method: str, form: ClosedForm, dtype: str, dimensions: Iterable[int], steps: int = 200
+) -> Iterator[dict[str, Any]]:
     """Gap after every recorded step of a quadratic against the closed form, while it lies above 1e-30."""
-    momenta: dict[str, Any] = {} if method == "gd" else {"momentum": [0.0, 0.5, 0.9]}
+    axes = _axes(method, form, [0.0, 0.5, 0.9])
     # None of these settings lies on a boundary: there the rounding of α itself grows with every step.
-    for dim in (2, 20):
+    for dim in dimensions:
         where = starts("box", 2)
         f = problem("quadratic", dim=dim)
         found = sweep(
             f, method, learning_rate=[5e-4, 1e-3, 0.01, 0.03, 0.1, 0.29, 1.0, 1.7], condition=CONDITIONS, starts=where,
-            steps=steps, trace=steps, dtype=dtype, **momenta,
+            steps=steps, trace=steps, dtype=dtype, **axes,
         )  # fmt: skip
         at = found.results.cells[0]["trace_steps"]
         points = where.draw(f, 0)
@@ -82,7 +102,9 @@ def _deviation(row: Any, form: ClosedForm, points: np.ndarray, at: list[int], st
     dim = points.shape[1]
     eigenvalues = (real(row["condition"]) ** np.linspace(0, 1, dim).astype(dtype)).astype(float)
     rate, momentum = float(real(row["learning_rate"])), float(real(row.get("momentum", 0.0)))
-    whole = form.gap(points[int(row["start"])].astype(dtype).astype(float), eigenvalues, rate, momentum, steps)
+    further = {name: float(real(row[name])) for name in form.further}
+    start = points[int(row["start"])].astype(dtype).astype(float)
+    whole = form.gap(start, eigenvalues, rate, momentum, steps, **further)
     padded = np.pad(np.where(np.isfinite(whole), whole, np.inf), SWING[dtype], mode="edge")
     reference = np.lib.stride_tricks.sliding_window_view(padded, 2 * SWING[dtype] + 1).max(axis=1)
     exact, reference, measured = whole[at], reference[at], np.asarray(row["trace_gap"], float)
@@ -92,22 +114,24 @@ def _deviation(row: Any, form: ClosedForm, points: np.ndarray, at: list[int], st
 
 
 def boundaries(method: str, form: ClosedForm, dim: int, steps: int = 2000) -> Iterator[dict[str, Any]]:
-    """The grid step at which ``rate`` changes sign against the stability boundary, on 256 rates a decade."""
-    low, high = 0.5 / max(CONDITIONS), 8.0 / min(CONDITIONS)
-    rates = log_axis(low, high, 1 + int(np.ceil(PER_DECADE * np.log10(high / low))))
-    momenta: dict[str, Any] = {} if method == "gd" else {"momentum": MOMENTA}
+    """The grid step at which ``rate`` changes sign against the stability boundary, on 256 rates a decade or 64."""
+    full = method in FULL
+    low, high = 0.5 / max(CONDITIONS), (8.0 if full else 50.0) / min(CONDITIONS)
+    per_decade = PER_DECADE if full else PER_DECADE // 4
+    rates = log_axis(low, high, 1 + int(np.ceil(per_decade * np.log10(high / low))))
+    axes = _axes(method, form, MOMENTA if full else [0.5, 0.9])
     table = sweep(
         problem("quadratic", dim=dim), method, learning_rate=rates, condition=CONDITIONS, steps=steps, dtype="float64",
-        **momenta,
+        **axes,
     ).table  # fmt: skip
     step = np.log10(rates.values[1] / rates.values[0])
-    keys = ["condition", *momenta]
-    for key, group in table.groupby(keys):
-        condition, momentum = (*key, 0.0)[:2]  # pyright: ignore[reportGeneralTypeIssues]: a list of keys gives tuples
-        exact = float(form.boundary(condition, momentum))
+    for _, group in table.groupby(["condition", *axes]):
+        condition, *values = (float(group[name].iloc[0]) for name in ("condition", *axes))
+        found = dict(zip(axes, values, strict=True))
+        told = ", ".join(f"{SYMBOLS.get(name, name)} {value:g}" for name, value in {"κ": condition, **found}.items())
+        exact = float(form.boundary(condition, found.pop("momentum", 0.0), **found))
         off, measured = _sign_change(group, exact, step)
-        setting = f"{method}, dim {dim}, κ {condition:g}" + (f", β {momentum:g}" if momenta else "")
-        yield _row("boundary", setting, f"{measured:.5g}", f"{exact:.5g}", off, 1.0)
+        yield _row("boundary", f"{method}, dim {dim}, {told}", f"{measured:.5g}", f"{exact:.5g}", off, 1.0)
 
 
 def _sign_change(group: pd.DataFrame, exact: float, step: float) -> tuple[float, float]:
@@ -120,6 +144,18 @@ def _sign_change(group: pd.DataFrame, exact: float, step: float) -> tuple[float,
     off = np.max(np.abs(np.log10(alpha[wrong] / exact)) / step) if wrong.any() else 0.0
     positive = np.flatnonzero(rate > 0)
     return float(off), float(alpha[positive[0]]) if len(positive) else float("nan")
+
+
+def exact_steps(condition: float = 50.0, steps: int = 40) -> dict[str, Any]:
+    """What is left of the gap after exact steps from the slowest start, against the bound that it attains."""
+    start = steepest_descent.slowest_start([1.0, condition])
+    row = sweep(
+        "quadratic", "steepest_descent", condition=condition, x0=[start.tolist()], steps=steps, dtype="float64"
+    ).table.iloc[0]  # fmt: skip
+    left = (row["gap_final"] / (0.5 * np.sum([1.0, condition] * start**2))) ** (1 / steps)
+    exact = float(steepest_descent.most_left(1.0, condition))
+    setting = f"steepest_descent, κ {condition:g}, {steps} steps from the slowest start"
+    return _row("exact step", setting, f"{left:.8g}", f"{exact:.8g}", abs(left / exact - 1), 1e-12)
 
 
 LOCAL = [

@@ -18,7 +18,7 @@ from gdbench.catalogue import gather, look_up, natural
 from gdbench.contracts import Hyperparameter, Optimizer, Problem, ProblemFamily, Schedule
 from gdbench.errors import GdbenchError, SuiteError, UnknownNameError, did_you_mean
 from gdbench.grid import Values, as_values
-from gdbench.optimizers import from_optax
+from gdbench.optimizers import from_functions, from_optax
 from gdbench.problems import cutest
 from gdbench.schedules.base import scheduled
 from gdbench.transforms.base import Transform
@@ -64,24 +64,27 @@ def load_attribute(name: str, allow_code: bool) -> Any:
     return getattr(module, attribute)
 
 
-def resolve_optimizer(given: Any, allow_code: bool = True) -> Optimizer:
-    """An optimizer from its name, from ``package.module:attribute``, an Optimizer, or an optax constructor."""
+def resolve_optimizer(given: Any, allow_code: bool = True, name: str = "") -> Optimizer:
+    """An optimizer from what stands for one.
+
+    That is a name of the catalogue, ``package.module:attribute``, an Optimizer, a pair of functions (init, step), an
+    optax constructor or another function that returns a ``GradientTransformation``, or a finished one. ``name`` is
+    what one without a name is called.
+    """
     if isinstance(given, str):
         if ":" in given:
-            return resolve_optimizer(load_attribute(given, allow_code))
-        missing = given.removeprefix("optax/")
-        if given.startswith("optax/") and missing in from_optax.NEEDS_MORE:
-            raise UnknownNameError(
-                f"{given} needs {from_optax.NEEDS_MORE[missing]}, which gdbench does not give it yet"
-            )
+            return resolve_optimizer(load_attribute(given, allow_code), name=given.partition(":")[2])
         return look_up(gather("gdbench.optimizers", Optimizer), given, "optimizer")
     if isinstance(given, Optimizer):
         return given
     if hasattr(given, "init") and hasattr(given, "update"):
-        return from_optax.from_transformation(given)
+        return from_optax.from_transformation(given, name or "transformation")
+    if from_functions.is_pair(given):
+        return from_functions.optimizer(*given, name=name)
     if callable(given):
         return from_optax.from_callable(given)
-    raise SuiteError([f"an optimizer is a name, an Optimizer or a function that returns one, got {given!r}"])
+    kinds = "a name, an Optimizer, a pair of functions (init, step) or a function that returns an optax transformation"
+    raise SuiteError([f"an optimizer is {kinds}, got {given!r}"])
 
 
 def as_transforms(given: Any) -> list[dict[str, Any]]:
@@ -251,7 +254,7 @@ def every_optimizer(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
     for one in every_name(entry, Optimizer, "gdbench.optimizers"):
         known = gather("gdbench.optimizers", Optimizer).get(one["name"])
         static = {n for n, spec in known.hyperparameters.items() if spec.static} if known else set()
-        lists = {key: one[key] for key in {"schedule", *static} & set(one) if isinstance(one[key], list)}
+        lists = {key: one[key] for key in {"schedule", *static} & set(one) if isinstance(one[key], list) and one[key]}
         for values in itertools.product(*lists.values()):
             entries.append({**one, **dict(zip(lists, values, strict=True))})
     return entries

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     problems = "problems"
     transforms = "transforms"
     optimizers = "optimizers"
+    schedules = "schedules"
     measures = "measures"
     figures = "figures"
     suites = "suites"
@@ -73,29 +74,44 @@ def run_path(name: str) -> Path:
     return Path("results") / (path.stem if path.suffix == ".toml" else path.name)
 
 
-def _filter(name: str, text: str, **rules: Any) -> Any:
-    return typer.Option(name, help=text, rich_help_panel="Filters (problems only, combined by and)", **rules)
+_BOTH = "problems and optimizers"
+
+
+def _filter(name: str, text: str, of: str = "problems", **rules: Any) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=f"Filters ({of} only, combined by and)", **rules)
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="problems, optimizers, measures, figures or suites")],
+    kind: Annotated[Kind, typer.Argument(help="the catalogue")],
     dim: Annotated[int | None, _filter("--dim", "can have this dimension", min=1)] = None,
     convex: Annotated[bool | None, _filter("--convex/--not-convex", "known to be convex, or known not to be")] = None,
     known_minimum: Annotated[bool | None, _filter("--known-minimum/--no-known-minimum", "the minimum is known")] = None,
     stochastic: Annotated[bool | None, _filter("--stochastic/--deterministic", "a step sees a mini-batch")] = None,
     separable: Annotated[bool | None, _filter("--separable/--not-separable", "a sum over single coordinates")] = None,
-    family: Annotated[str | None, _filter("--family", "stands in this file or folder of the catalogue")] = None,
+    family: Annotated[
+        str | None, _filter("--family", "problems of this file or folder, optimizers of this family", _BOTH)
+    ] = None,
+    needs: Annotated[
+        str | None, _filter("--needs", "need this of a problem: residuals, minimum, full batch, nothing", "optimizers")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """List a catalogue."""
     from gdbench import listing
 
     wanted = listing.Selection(dim, convex, known_minimum, stochastic, separable, family)
-    if wanted.asked and kind is not Kind.problems:
-        name = next(iter(wanted.asked)).replace("_", "-")
-        raise GdbenchError(f"filters such as --{name} select problems only: leave it out, or list problems")
-    header, rows = listing.problems(wanted) if kind is Kind.problems else listing.LISTS[kind.value]()
+    asked = [*wanted.asked, *(["needs"] if needs is not None else [])]
+    for name in asked:
+        serves = {"family": _BOTH, "needs": "optimizers"}.get(name, "problems")
+        if kind.value not in serves:
+            raise GdbenchError(f"filters such as --{name.replace('_', '-')} select {serves} only: leave it out")
+    if kind is Kind.problems:
+        header, rows = listing.problems(wanted)
+    elif kind is Kind.optimizers:
+        header, rows = listing.optimizers(family, needs)
+    else:
+        header, rows = listing.LISTS[kind.value]()
     if as_json:
         terminal.print_json(rows)
     else:
@@ -104,7 +120,7 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="a problem, optimizer, measure, figure or suite")],
+    name: Annotated[str, typer.Argument(help="a problem, optimizer, schedule, measure, figure or suite")],
     settings: Annotated[list[str] | None, typer.Argument(help="settings of a problem, as dim=10")] = None,
     picture: Annotated[Path | None, typer.Option(help="draw a problem of one or two dimensions into this file")] = None,
     allow_code: CODE = False,
@@ -123,7 +139,7 @@ def show(
     if as_json:
         terminal.print_json(told)
         return
-    lines = {key: listing.long(value) for key, value in told.items()} if problem is None else facts.sheet(told)
+    lines = listing.sheet(told) if problem is None else facts.sheet(told)
     width = max(len(key) for key in lines)
     for key, shown in lines.items():
         print(f"{key.ljust(width)}  " + ("\n" + " " * (width + 2)).join(shown))

@@ -303,12 +303,15 @@ class Optimizer:
         family: 'gradient', 'derivative-free', ….
         judge: (x, state, h) -> the point at which the method wants to be judged; None for x itself.
         uses_gradient: at rest means a vanishing gradient; otherwise that no move is proposed.
+        rests: whether a step without a move says that no other follows: not so where proposals are drawn at random,
+            and such a method is never at rest (only asked where it uses no gradient).
         init_cost: evaluations spent by ``init``.
         theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic.
         notes: known faults and limits, printed by the report.
         needs: what it asks of a problem beside values and gradients, keys of ``NEEDS``.
         most_dim: the largest dimension it is made for; None for any.
-        rule: the name that one rule has under all of its names, so that it is ranked once; None for its own name.
+        rule: the name that one rule has under all of its names in the catalogue, so that it is ranked once; None where it
+            has no other.
         costs: cost of a step in plain text, n the dimension: '1 g', 'n+1 f'.
         host: runs a whole descent on the host, (HostOracle, x0, h) -> None, see ``gdbench.kernels.host``; ``init`` and
             ``step`` are then not asked. None for a method in JAX.
@@ -323,6 +326,7 @@ class Optimizer:
     family: str = "gradient"
     judge: Callable[..., Array] | None = None
     uses_gradient: bool = True
+    rests: bool = True
     init_cost: Cost = Cost()
     theory: Named = None
     notes: str = ""

@@ -12,7 +12,7 @@ import numpy as np
 
 from gdbench import callables, store
 from gdbench.choices import ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem, with_schedule
-from gdbench.contracts import Problem, ProblemFamily
+from gdbench.contracts import Optimizer, Problem, ProblemFamily
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.forms import Header, OutcomeSettings
 from gdbench.grid import Starts, as_starts, as_values, default_start
@@ -144,7 +144,8 @@ def sweep(
     Args:
         problem: a name of the catalogue, a Problem, or a function of x that returns a scalar. What is known of a
             function are keywords (``minimum``, ``minimizers``, ``box``, ``target``, …), as in ``gd.problem``.
-        optimizer: a name of the catalogue, an Optimizer, or an optax constructor such as ``optax.adam``.
+        optimizer: a name of the catalogue, an Optimizer, a pair of functions (init, step) as in ``gd.optimizer``, or an
+            optax constructor such as ``optax.adam``.
         steps: budget of every descent.
         x0: one start [dim], several [n, dim], or one pytree (a dict, a tuple of arrays); instead of ``starts``.
         data: a pytree of arrays: the function is then f(x, data).
@@ -176,11 +177,7 @@ def sweep(
     facts |= {name: value for name, value in given.items() if value is not None}
     problem, x0 = _swept(problem, x0, starts, facts, axes)
     rule = with_schedule(resolve_optimizer(optimizer), axes)
-    known = {**rule.hyperparameters, **problem.parameters}
-    for name in axes:
-        if name not in known:
-            settings = [*known, *inspect.signature(sweep).parameters, *callables.FACTS]
-            raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, settings)}"])
+    _check_names(axes, rule, problem)
     over = {name: as_values(axes.pop(name)) for name in list(axes) if name in problem.parameters}
     problem = replace(problem, parameters={**problem.parameters, **{n: v.values[0] for n, v in over.items()}})
     choice = ProblemChoice((problem,), {n: v for n, v in over.items() if len(v) > 1})
@@ -209,6 +206,15 @@ def sweep(
     checked = Header.model_validate(header)
     suite = Suite(checked, (trial,), describe_suite(checked, (trial,)))
     return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block)))
+
+
+def _check_names(axes: Mapping[str, Any], rule: Optimizer, problem: Problem) -> None:
+    """Every axis belongs to the optimizer or to the problem."""
+    known = {**rule.hyperparameters, **problem.parameters}
+    for name in axes:
+        if name not in known:
+            settings = [*known, *inspect.signature(sweep).parameters, *callables.FACTS]
+            raise SuiteError([f"neither {rule.name} nor {problem.label} has {name!r}: {did_you_mean(name, settings)}"])
 
 
 def _swept(

@@ -1,4 +1,4 @@
-"""JAX, jax.numpy and optax, imported at first use.
+"""JAX, optax and the other libraries of optimizers, imported at first use.
 
 Catalogue files name ``jnp`` or ``optax`` in formulas that run only inside a descent. Listing the catalogue,
 validating a suite or writing a report must not pay for (or initialise) JAX, so the modules stand here behind a
@@ -25,11 +25,15 @@ class _Lazy:
 
 
 if TYPE_CHECKING:
+    import cma
     import jax
     import jax.numpy as jnp
     import optax
+    import optimistix
+    import scipy.optimize as scipy_optimize
     from jax import lax
 else:
     jax, jnp, lax, optax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax"), _Lazy("optax")
+    cma, optimistix, scipy_optimize = _Lazy("cma"), _Lazy("optimistix"), _Lazy("scipy.optimize")
 
-__all__ = ["jax", "jnp", "lax", "optax"]
+__all__ = ["cma", "jax", "jnp", "lax", "optax", "optimistix", "scipy_optimize"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from gdbench import facts
 from gdbench.catalogue import gather, look_up, natural
 from gdbench.choices import problem_named, resolve_problem
-from gdbench.contracts import Optimizer, Problem, ProblemFamily
+from gdbench.contracts import NEEDS, Optimizer, Problem, ProblemFamily, Schedule
 from gdbench.errors import NothingSelectedError, SuiteError, UnknownNameError, did_you_mean
 from gdbench.figures.base import Figure
 from gdbench.measures.base import Measure
@@ -102,12 +103,16 @@ def _row(entry: ProblemFamily, problem: Problem) -> dict[str, Any]:
 def cell(row: Mapping[str, Any], column: str) -> str:
     """What stands in a column of a row of a list."""
     value = row.get(column)
+    if "required" in row and column in ("hyperparameters", "notes"):
+        if column == "notes":
+            return textwrap.shorten(value or "", SHORT, placeholder=" …")
+        return short({n: "required" if n in row["required"] else v for n, v in (value | row["static"]).items()})
     if column == "dim":
         return f"n={value}" if row["dim_is_setting"] else str(value)
     if column == "minimum":
         unknown = "unknown" if row["bounded"] else "none"
         return unknown if value is None else f"{value:.6g}"
-    return ", ".join(value) if column == "tags" and value is not None else short(value)
+    return short(value)
 
 
 def transforms() -> Rows:
@@ -119,19 +124,66 @@ def transforms() -> Rows:
     return ["name", "settings", "parameters", "summary"], rows
 
 
-def optimizers() -> Rows:
-    """Every optimizer."""
+SHORT = 44
+"""Characters of a note in a list."""
+
+NOTHING = "nothing"
+"""What an optimizer needs that asks a problem for values and gradients alone, as a filter."""
+
+
+def optimizers(family: str | None = None, needs: str | None = None) -> Rows:
+    """Every optimizer, or those of a family, and those that need something of a problem.
+
+    Raises:
+        UnknownNameError: for a family that the catalogue has not, or a need that there is not.
+        NothingSelectedError: when none is left.
+    """
+    entries = gather("gdbench.optimizers", Optimizer).values()
+    families = sorted({o.family for o in entries})
+    for what, given, known in (("family", family, families), ("need", needs, [*NEEDS, NOTHING])):
+        if given is not None and given not in known:
+            raise UnknownNameError(f"unknown {what} {given!r}: {did_you_mean(given, known)}")
+    rows = [
+        _optimizer(o)
+        for o in entries
+        if family in (None, o.family) and (needs is None or needs in (o.needs or (NOTHING,)))
+    ]
+    if not rows:
+        raise NothingSelectedError(f"no optimizer has family = {family} and needs = {needs}: leave one of these out")
+    return ["name", "family", "needs", "costs", "notes", "hyperparameters"], rows
+
+
+def _optimizer(o: Optimizer) -> dict[str, Any]:
+    """What is known of an optimizer."""
+    defaults = {name: spec.default for name, spec in o.hyperparameters.items()}
+    return {
+        "name": o.name, "family": o.family,
+        "hyperparameters": {n: defaults[n] for n, h in o.hyperparameters.items() if not h.static},
+        "static": {n: defaults[n] for n, h in o.hyperparameters.items() if h.static},
+        "required": [n for n, h in o.hyperparameters.items() if h.default is None and not (h.optional or h.static)],
+        "origin": {n: h.origin for n, h in o.hyperparameters.items()},
+        "needs": list(o.needs), "most_dim": o.most_dim, "costs": o.costs, "rule": rule_of(o),
+        "theory": o.theory(defaults) if callable(o.theory) else o.theory, "notes": o.notes,
+    }  # fmt: skip
+
+
+def rule_of(optimizer: Optimizer) -> str:
+    """The name that an optimizer's rule has under all of its names, at its default hyperparameters."""
+    defaults = {name: spec.default for name, spec in optimizer.hyperparameters.items()}
+    named = optimizer.rule(defaults) if callable(optimizer.rule) else optimizer.rule
+    return named or optimizer.name
+
+
+def schedules() -> Rows:
+    """Every schedule of the learning rate."""
     rows = [
         {
-            "name": o.name, "family": o.family,
-            "hyperparameters": {n: h.default for n, h in o.hyperparameters.items() if not h.static},
-            "static": {n: h.default for n, h in o.hyperparameters.items() if h.static},
-            "origin": {n: h.origin for n, h in o.hyperparameters.items()},
-            "theory": o.theory if isinstance(o.theory, str) else None, "notes": o.notes,
+            "name": s.name, "hyperparameters": {n: h.default for n, h in s.hyperparameters.items()},
+            "origin": {n: h.origin for n, h in s.hyperparameters.items()}, "formula": s.formula, "source": s.source,
         }
-        for o in gather("gdbench.optimizers", Optimizer).values()
+        for s in gather("gdbench.schedules", Schedule).values()
     ]  # fmt: skip
-    return ["name", "family", "hyperparameters", "notes"], rows
+    return ["name", "hyperparameters", "formula"], rows
 
 
 def measures() -> Rows:
@@ -162,15 +214,17 @@ def suites() -> Rows:
 
 
 LISTS: dict[str, Callable[[], Rows]] = {
-    "problems": problems, "transforms": transforms, "optimizers": optimizers, "measures": measures,
-    "figures": figures, "suites": suites,
+    "problems": problems, "transforms": transforms, "optimizers": optimizers, "schedules": schedules,
+    "measures": measures, "figures": figures, "suites": suites,
 }  # fmt: skip
 
 
 def short(value: Any) -> str:
     """A value for a cell of a table: settings as name=value."""
     if isinstance(value, Mapping):
-        return " ".join(f"{k}={'required' if v is None and k == 'learning_rate' else v}" for k, v in value.items())
+        return " ".join(f"{k}={f'{v:g}' if isinstance(v, float) else v}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value)
 
 
@@ -199,9 +253,12 @@ def show(name: str, settings: Sequence[str], allow_code: bool = False) -> tuple[
     catalogues = {
         kind: {str(row["name"]): row for row in make()[1]} for kind, make in LISTS.items() if kind != "problems"
     }
-    for kind, rows in catalogues.items():
-        if name in rows:
-            return {"kind": kind.removesuffix("s"), **rows[name], **_more(kind, name)}, None
+    # A schedule may share its name with a problem: 'schedule/linear' is the schedule.
+    kinds = [name.partition("/")[0] + "s"] if name.partition("/")[0] + "s" in catalogues else list(catalogues)
+    for kind in kinds:
+        row = catalogues[kind].get(name.removeprefix(f"{kind.removesuffix('s')}/"))
+        if row is not None:
+            return {"kind": kind.removesuffix("s"), **row, **_more(kind, row)}, None
     known = [*families, *(n for rows in catalogues.values() for n in rows)]
     raise UnknownNameError(f"nothing is called {name!r}: {did_you_mean(name, known)}")
 
@@ -214,11 +271,36 @@ def show_problem(name: str, settings: Mapping[str, Any], allow_code: bool = Fals
     return {**head, "summary": entry.summary if entry else "", **facts.facts(problem), **facts.scales(problem)}, problem
 
 
-def _more(kind: str, name: str) -> dict[str, Any]:
+def _more(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What only the page of one optimizer tells."""
     if kind != "optimizers":
         return {}
-    optimizer = look_up(gather("gdbench.optimizers", Optimizer), name, "optimizer")
-    return {"formula": optimizer.formula, "source": optimizer.source}
+    entries = gather("gdbench.optimizers", Optimizer)
+    optimizer = look_up(entries, row["name"], "optimizer")
+    others = [o.name for o in entries.values() if rule_of(o) == row["rule"] and o is not optimizer]
+    return {"aliases": others, "formula": optimizer.formula, "source": optimizer.source}
+
+
+def sheet(told: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What ``show`` told of anything but a problem, as lines."""
+    if told["kind"] != "optimizer":
+        return {key: long(value) for key, value in told.items()}
+    numbers = []
+    for name, origin in told["origin"].items():
+        static = name in told["static"]
+        value = (told["static"] if static else told["hyperparameters"])[name]
+        shown = "required" if name in told["required"] else "absent" if value is None else json.dumps(value)
+        numbers.append(f"{name} = {shown} ({'static' if static else 'traced'}; {origin})")
+    most = f"at most {told['most_dim']} dimensions" if told["most_dim"] else None
+    needs = [NEEDS[need] for need in told["needs"]] + ([most] if most else [])
+    lines = {
+        "kind": ["optimizer"], "name": [told["name"]], "family": [told["family"]], "formula": [told["formula"]],
+        "source": [told["source"]], "hyperparameters": numbers or ["none"], "needs": needs or [NOTHING],
+        "cost of a step": [told["costs"]], "closed form": [told["theory"] or "none"],
+        "rule": [told["rule"] + (f", also as {', '.join(told['aliases'])}" if told["aliases"] else "")],
+        "notes": [told["notes"]],
+    }  # fmt: skip
+    return {key: shown for key, shown in lines.items() if shown != [""]}
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -118,7 +118,7 @@ def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
 PATH_POINTS = 64
 
 
-def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0) -> Shape:
+def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0, cut: bool = False) -> Shape:
     """The static shape of a trial's descents on a problem."""
     stride = layout_of(problem, steps).stride
     return Shape(
@@ -128,6 +128,7 @@ def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0) ->
         len(targets_of(trial, problem)),
         problem.dim <= CLASSIFIED_DIMENSION,
         budget,
+        cut,
     )
 
 
@@ -137,13 +138,16 @@ def descent_of(trial: Trial, problem: Problem, optimizer: OptimizerChoice) -> De
     whole = Descent(problem, rule, static, shape_of(trial, problem, trial.steps))
     if not trial.evaluations:
         return whole
-    budget = trial.evaluations / problem.batch_share
+    # A hair less, so that the rounding of the quotient buys no step.
+    budget = trial.evaluations / problem.batch_share * (1 - 1e-12)
     cost = whole.step_cost
     if not fixed_cost(cost):
         return Descent(problem, rule, static, shape_of(trial, problem, trial.steps, budget))
     left, each = budget - total_cost(rule.init_cost), total_cost(cost)
-    steps = max(1, min(trial.steps, math.ceil(left / each))) if each else trial.steps
-    return Descent(problem, rule, static, shape_of(trial, problem, steps))
+    if left <= 0:  # what comes before the first step has spent it: none is begun
+        return Descent(problem, rule, static, shape_of(trial, problem, 1, budget))
+    steps = min(trial.steps, math.ceil(left / each)) if each else trial.steps
+    return Descent(problem, rule, static, shape_of(trial, problem, steps, cut=steps < trial.steps))
 
 
 def total_cost(cost: Cost) -> float:
@@ -218,7 +222,7 @@ def make_cell(
         "starts": _digest(starts), "data": [_digest((p.data, p.held_out)) for p in choice.instances], "seed": seed,
         "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
         "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
-        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy")],
+        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")],
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -228,8 +232,17 @@ def make_cell(
     )  # fmt: skip
 
 
+HOST_BLOCKS = 4
+"""Blocks in a shard of a method that runs on the host: slow ones must not lose hours when they are stopped."""
+
+HOST_STEP = 1e-4
+"""Seconds that a step on the host takes, with its few calls of the problem; most descents end before their budget."""
+
+
 def _shard_lanes(descent: Descent, block: int) -> int:
     """Lanes of a shard: a power of two, bounded in rows and bytes."""
+    if descent.optimizer.host is not None:
+        return HOST_BLOCKS * block
     shape, dim = descent.shape, descent.problem.dim
     words = 32 + 5 * len(shape.trace_steps) + len(shape.path_steps) * dim + 4 * shape.targets + dim
     fitting = min(SHARD_ROWS, SHARD_BYTES // (8 * words))
@@ -392,10 +405,12 @@ def estimate(cells: Sequence[Cell], cores: int) -> Estimate:
     """What a plan will cost.
 
     The time is a second a cell to compile and 1e8 coordinate-steps per second and core, which holds within a factor
-    of about 3 for test functions on a CPU; model problems cost more.
+    of about 3 for test functions on a CPU; model problems cost more. Methods on the host are counted with their whole
+    budget, of which they may need a hundredth.
     """
     steps = sum(c.grid.size * c.info["steps"] for c in cells)
     work = sum(c.grid.size * c.info["steps"] * (c.descent.problem.dim + 2) for c in cells)
+    walked = sum(c.grid.size * c.info["steps"] for c in cells if c.descent.optimizer.host is not None)
     row = 45  # measured on a million descents without traces
     return Estimate(
         cells=len(cells),
@@ -403,10 +418,13 @@ def estimate(cells: Sequence[Cell], cores: int) -> Estimate:
         evaluations=steps,
         peak_bytes=max((_peak(c) for c in cells), default=0),
         disk_bytes=sum(c.grid.size for c in cells) * row,
-        seconds=len(cells) * 1.0 / min(2, cores) + work / (1e8 * cores),
+        seconds=len(cells) * 1.0 / min(2, cores) + work / (1e8 * cores) + walked * HOST_STEP,
     )
 
 
 def _peak(cell: Cell) -> int:
     row = 8 * (40 + 5 * len(cell.info["trace_steps"]) + len(cell.info["path_steps"]) * cell.descent.problem.dim)
-    return 500_000_000 + 3 * row * min(cell.shard, cell.grid.size)
+    # What a method on the host visits is replayed from a copy of its own on the device.
+    host = cell.descent.optimizer.host is not None
+    path = 3 * 8 * cell.block * cell.info["steps"] * (cell.descent.problem.dim + 2) if host else 0
+    return 500_000_000 + 3 * row * min(cell.shard, cell.grid.size) + path

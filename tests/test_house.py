@@ -25,6 +25,7 @@ HOUSE = (
     ("problems",),
     ("transforms",),
     ("optimizers",),
+    ("schedules",),
     ("callables",),
     ("choices",),
     ("kernels",),

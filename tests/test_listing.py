@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 import gdbench as gd
 from gdbench import facts, listing, picture, terminal
 from gdbench.catalogue import gather
-from gdbench.contracts import Problem, ProblemFamily, problem_family
+from gdbench.contracts import NEEDS, Optimizer, Problem, ProblemFamily, Schedule, problem_family
 from gdbench.errors import GdbenchError, NothingSelectedError, UnknownNameError
 from gdbench.listing import Selection
 
@@ -132,6 +133,99 @@ def test_a_list_is_cut_to_the_terminal_and_only_there(monkeypatch):
         lines = stream.getvalue().splitlines()
         assert (max(map(len, lines)) <= 60) is cut and lines[2].endswith("…") is cut
         assert lines[3] == "parabola    short"
+
+
+# Optimizers and schedules
+
+
+OPTIMIZERS = gather("gdbench.optimizers", Optimizer)
+
+
+def test_optimizers_are_told_with_what_they_need_and_cost():
+    header, rows = listing.optimizers()
+    assert [row["name"] for row in rows] == list(OPTIMIZERS)
+    cells = {row["name"]: dict(zip(header, [listing.cell(row, name) for name in header], strict=True)) for row in rows}
+    assert cells["adam"] == {
+        "name": "adam", "family": "gradient", "needs": "", "costs": "1 g", "notes": "",
+        "hyperparameters": "learning_rate=required b1=0.9 b2=0.999 eps=1e-08",
+    }  # fmt: skip
+    assert "nesterov=False" in cells["optax/adam"]["hyperparameters"]
+    assert cells["trial_and_error"]["costs"] == "n to 2n f"
+    assert all(len(cell["notes"]) <= listing.SHORT for cell in cells.values())
+    terminal.json.dumps(rows, allow_nan=False)
+
+
+@pytest.mark.parametrize("needs", [*NEEDS, listing.NOTHING])
+def test_optimizers_by_what_they_need(needs):
+    chosen = {row["name"] for row in listing.optimizers(needs=needs)[1]}
+    wanted = {name for name, o in OPTIMIZERS.items() if (needs in o.needs if needs in NEEDS else not o.needs)}
+    assert chosen == wanted and ("gd" in chosen) is (needs == listing.NOTHING)
+    assert wanted or needs == "minimum"
+
+
+def test_optimizers_of_a_family():
+    chosen = [row["name"] for row in listing.optimizers(family="derivative-free", needs="nothing")[1]]
+    assert "trial_and_error" in chosen and "gd" not in chosen
+    assert all(OPTIMIZERS[name].family == "derivative-free" for name in chosen)
+    with pytest.raises(UnknownNameError, match="unknown family 'derivative': did you mean 'derivative-free'?"):
+        listing.optimizers(family="derivative")
+    with pytest.raises(UnknownNameError, match="unknown need 'residual': did you mean 'residuals'?"):
+        listing.optimizers(needs="residual")
+    with pytest.raises(NothingSelectedError, match="no optimizer has family = derivative-free and needs = residuals"):
+        listing.optimizers(family="derivative-free", needs="residuals")
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimizer_can_be_shown(name):
+    told, problem = listing.show(name, [])
+    assert problem is None and told["kind"] == "optimizer"
+    lines = listing.sheet(told)
+    assert lines["formula"] == [OPTIMIZERS[name].formula] and lines["cost of a step"] == [OPTIMIZERS[name].costs]
+    shown = {line.split(" = ")[0]: line for line in lines["hyperparameters"]}
+    for parameter, spec in OPTIMIZERS[name].hyperparameters.items():
+        assert spec.origin in shown[parameter] and f"({'static' if spec.static else 'traced'}; " in shown[parameter]
+    assert all("object at 0x" not in line and "None" not in line.split("(")[0] for line in shown.values())
+
+
+def test_an_optimizer_tells_its_other_names():
+    lines = listing.sheet(listing.show("gd", [])[0])
+    assert lines["rule"][0].startswith("gd, also as ") and "optax/sgd" in lines["rule"][0]
+    assert lines["needs"] == ["nothing"] and lines["closed form"] == ["gradient_descent"] and "notes" not in lines
+    told = listing.show("optax/sgd", [])[0]
+    assert told["rule"] == "gd" and "gd" in told["aliases"] and told["theory"] == "gradient_descent"
+    assert listing.sheet(told)["hyperparameters"][:2] == [
+        "learning_rate = required (traced; none: a rate must be given)", "momentum = absent (traced; optax)",
+    ]  # fmt: skip
+
+
+def test_what_an_optimizer_needs_is_told_in_words(monkeypatch):
+    rule = dataclasses.replace(OPTIMIZERS["gd"], name="own", needs=("residuals", "full batch"), most_dim=7, rule="gd")
+    monkeypatch.setattr(listing, "gather", lambda package, kind: {"gd": OPTIMIZERS["gd"], "own": rule})
+    assert [row["name"] for row in listing.optimizers(needs="residuals")[1]] == ["own"]
+    told = {
+        "kind": "optimizer",
+        **listing.optimizers()[1][1],
+        **listing._more("optimizers", {"name": "own", "rule": "gd"}),
+    }
+    lines = listing.sheet(told)
+    assert lines["needs"] == [NEEDS["residuals"], NEEDS["full batch"], "at most 7 dimensions"]
+    assert lines["rule"] == ["gd, also as gd"]
+
+
+def test_schedules():
+    header, rows = listing.schedules()
+    assert [row["name"] for row in rows] == list(gather("gdbench.schedules", Schedule))
+    cells = {row["name"]: [listing.cell(row, name) for name in header] for row in rows}
+    assert cells["step"][:2] == ["step", "drop=0.1 every=0.333333"] and "drop" in cells["step"][2]
+    assert listing.show("cosine", [])[0]["kind"] == "schedule"
+    # A problem has the same name.
+    assert listing.show("linear", [])[0]["kind"] == "problem"
+    told = listing.show("schedule/linear", [])[0]
+    assert (told["kind"], told["name"]) == ("schedule", "linear") and "Defazio" in told["source"]
+    assert listing.sheet(told)["hyperparameters"] == ["final = 0.0", "warmup = 0.0"]
+    assert listing.show("optimizer/adam", [])[0]["name"] == "adam"
+    with pytest.raises(UnknownNameError, match="nothing is called 'schedule/sine'"):
+        listing.show("schedule/sine", [])
 
 
 # Facts

@@ -76,7 +76,7 @@ def test_a_good_suite(tmp_path):
         ({"problems": ["rosenbrok"]}, ["first", "problems[1]", "rosenbrok", "did you mean 'rosenbrock'"]),
         ({"optimizers": ["gd", "adma"]}, ["first", "optimizers[2]", "adma", "did you mean 'adam'"]),
         ({"optimizers": ["lion"]}, ["optimizers[1]", "did you mean 'optax/lion'"]),
-        ({"optimizers": ["optax/lbfgs"]}, ["optax/lbfgs", "value function"]),
+        ({"optimizers": ["optax/lbfg"]}, ["optimizers[1]", "did you mean 'optax/lbfgs'"]),
         ({"optimisers": ["gd"]}, ["experiment[1].optimisers", "unknown key", "did you mean 'optimizers'"]),
         ({"suite": {"sead": 3}}, ["suite.sead", "unknown key", "did you mean 'seed'"]),
         ({"outcomes": {"tolerence": 1e-3}}, ["outcomes.tolerence", "did you mean 'tolerance'"]),

@@ -13,7 +13,7 @@ from gdbench.figures.choose import axes_of
 from gdbench.theory.forms import ClosedForm
 
 NEEDED = ("condition", "momentum")
-"""Axes that move the boundary."""
+"""Axes that move every boundary; a closed form names its further ones."""
 
 
 def stability_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
@@ -30,10 +30,12 @@ def stability_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[st
     known = {**_held(cell), **at, **shown}
     parameters = {axis["name"] for axis in cell["axes"] if axis["kind"] == "parameter"}
     # A quadratic's condition is its largest curvature; how another parameter bends a function is not stored.
-    if parameters - {"condition"} or any(name in axes_of(cell) and name not in known for name in NEEDED):
+    needed = (*NEEDED, *form.further)
+    if parameters - {"condition"} or any(name in axes_of(cell) and name not in known for name in needed):
         return nowhere
     largest, momentum = known.get("condition", curvature[1]), known.get("momentum", 0.0)
-    return np.broadcast_to(np.asarray(form.boundary(largest, momentum), dtype=float), nowhere.shape).copy()
+    further = {name: known[name] for name in form.further}
+    return np.broadcast_to(np.asarray(form.boundary(largest, momentum, **further), dtype=float), nowhere.shape).copy()
 
 
 def _held(cell: Mapping[str, Any]) -> dict[str, float]:

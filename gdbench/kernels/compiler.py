@@ -16,17 +16,18 @@ call. Without them compiling and running were not slower here."""
 
 
 @functools.cache
-def compiler_options() -> dict[str, Any]:
-    """Options for the compiler of the default backend; empty where this jaxlib does not know them."""
-    if jax.default_backend() != "cpu":
+def compiler_options(platform: str | None = None) -> dict[str, Any]:
+    """Options for the compiler of a platform, that of the default backend say; empty where it does not know them."""
+    if (platform or jax.default_backend()) != "cpu":
         return {}
     try:
-        jax.jit(jnp.negative).lower(0.0).compile(compiler_options=WITHOUT_YNN)
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            jax.jit(jnp.negative).lower(0.0).compile(compiler_options=WITHOUT_YNN)
     except Exception:  # jaxlib raises its own type, which differs between releases; without the option is as before
         return {}
     return WITHOUT_YNN
 
 
-def jit(function: Callable[..., Any], **more: Any) -> Any:
+def jit(function: Callable[..., Any], platform: str | None = None, **more: Any) -> Any:
     """``jax.jit`` with these options."""
-    return jax.jit(function, compiler_options=compiler_options(), **more)
+    return jax.jit(function, compiler_options=compiler_options(platform), **more)

@@ -112,8 +112,8 @@ class Descent:
 
     @property
     def counted(self) -> bool:
-        """Whether evaluations must be counted as the descent goes, because steps differ in cost."""
-        return not fixed_cost(self.step_cost)
+        """Whether evaluations must be counted as the descent goes: steps differ in cost, or some are not begun."""
+        return bool(self.shape.budget) or not fixed_cost(self.step_cost)
 
     def _trial(self, x: Any) -> tuple[Any, Step]:
         """State and first step with every traced number at one: for shapes and costs, never for values."""

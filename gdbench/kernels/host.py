@@ -2,29 +2,39 @@
 
 The method walks first, asking a jitted problem for values and gradients that are counted here. What it visited is then
 replayed by the plain kernel as the steps of an optimizer, so that judging, outcomes and columns are the same.
+
+The problem is evaluated in the cell's precision and on the CPU, also where the replay runs on a GPU: a call at a time
+is what a GPU is slowest at. A block is walked by one thread, and nothing that one lane does reaches another.
 """
 
 from __future__ import annotations
 
-import warnings
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Oracle
 from gdbench.errors import CellError
 from gdbench.kernels.compiler import jit
-from gdbench.kernels.descent import Descent, Lane, Shared, numerics
+from gdbench.kernels.descent import Descent, Lane, Shared
 from gdbench.kernels.execute import Program
 
 MOST_EVALUATIONS = 1000
-"""Evaluations that a method may spend on each step of the budget before it counts as hanging."""
+"""Evaluations that a method may spend on one step, for each coordinate and ten more, before it counts as hanging."""
+
+F, G, H = range(3)
 
 
 class Finished(Exception):
     """Raised through a method whose budget is over."""
+
+
+class Hangs(ArithmeticError):
+    """Raised through a method that asks on and on without ending a step."""
 
 
 class HostOracle:
@@ -34,106 +44,189 @@ class HostOracle:
         steps: the budget of steps.
         dim: number of coordinates.
         eps: the precision in which values are computed, as the spacing of numbers at 1.
+        width: the widest side of the start box; without a box max(1, largest |coordinate| of the start).
+        seed: a number of the descent's own, to draw random numbers from.
+        counts: evaluations so far: values, gradients, Hessian-vector products.
     """
 
-    def __init__(self, functions: Any, arguments: tuple[Any, Any], descent: Descent, dtype: np.dtype) -> None:
-        self._functions, self._arguments, self._dtype, self._descent = functions, arguments, dtype, descent
-        self.steps, self.dim, self.eps = descent.shape.steps, descent.problem.dim, float(np.finfo(dtype).eps)
+    def __init__(self, program: HostProgram, arguments: tuple[Any, Any], path: np.ndarray, spent: np.ndarray) -> None:
+        self._program, self._arguments, self._path, self._spent = program, arguments, path, spent
+        self._dtype, self._visits, self._weights = path.dtype, 0, np.array([1, COST_OF_GRADIENT, COST_OF_HVP])
+        self._most = MOST_EVALUATIONS * (path.shape[1] + 10)
+        self._joint: tuple[np.ndarray, dict[str, Any]] = np.empty(0), {}
+        self.steps, self.dim = path.shape
+        self.eps, self.width, self.seed = float(np.finfo(path.dtype).eps), 1.0, 0
         self.counts = np.zeros(3, np.int64)
-        self.path: list[np.ndarray] = []
-        self.spent: list[np.ndarray] = []
         self.broken: np.ndarray | None = None
 
-    def _ask(self, kind: int, x: Any, *more: Any) -> Any:
-        if self.counts.sum() > MOST_EVALUATIONS * self.steps:
-            raise CellError(f"{self._descent.optimizer.name} asked {MOST_EVALUATIONS} times a step: it hangs")
-        self.counts[kind] += 1
-        given = np.asarray(x, self._dtype)
-        with numerics(self._dtype):
-            answer = self._functions[kind](given, *[np.asarray(m, self._dtype) for m in more], *self._arguments)
-            answer = jax.device_get(answer)
-        if not all(np.all(np.isfinite(part)) for part in jax.tree.leaves(answer)):
-            self.broken = given
-        return answer
+    def _ask(self, name: str, x: Any, *more: Any) -> list[np.ndarray]:
+        """Call a jitted function at x; remembers where the answer was not finite."""
+        since = self.counts - (self._spent[self._visits - 1] if self._visits else 0)
+        if since.sum() > self._most:
+            raise Hangs(f"{since.sum()} evaluations within a step: it hangs")
+        if time.perf_counter() > self._program.deadline:
+            raise CellError("timed out: what it finished is kept; a longer --timeout goes on from there")
+        given = [np.asarray(part, self._dtype) for part in (x, *more)]
+        answer = self._program.functions[name](*given, *self._arguments)
+        parts = [np.asarray(part) for part in jax.tree.leaves(answer)]
+        for part in parts:
+            if not np.isfinite(part).all():
+                # Of several points, the first bad one.
+                bad = given[0].ndim > 1 and np.argmin(np.isfinite(part))
+                self.broken = given[0] if bad is False else given[0][bad]
+        return parts
 
     def value(self, x: Any) -> float:
         """f(x)."""
-        return float(self._ask(0, x))
+        self.counts[F] += 1
+        return float(self._ask("value", x)[0])
+
+    def values(self, points: Any) -> np.ndarray:
+        """f at each of the points [n, dim], in one call: n values."""
+        self.counts[F] += len(points)
+        return self._ask("values", points)[0].astype(float)
 
     def value_and_grad(self, x: Any) -> tuple[float, np.ndarray]:
         """f(x) and its gradient, shape [dim]."""
-        value, gradient = self._ask(1, x)
-        return float(value), np.asarray(gradient, np.float64)
+        self.counts[G] += 1
+        value, gradient = self._ask("both", x)
+        return float(value), gradient.astype(float)
+
+    def value_first(self, x: Any) -> float:
+        """f(x), for methods that ask for value and gradient apart.
+
+        A value alone, until ``gradient`` is asked at the same point: then both are one joint evaluation. Where the
+        gradient was asked before, the value is known.
+        """
+        return float(self._half("value", x))
+
+    def gradient(self, x: Any) -> np.ndarray:
+        """The gradient at x, shape [dim]; see ``value_first``."""
+        return self._half("gradient", x).astype(float)
+
+    def _half(self, name: str, x: Any) -> np.ndarray:
+        """One half of a joint evaluation; the halves that were not asked yet are kept for the point of the last one."""
+        at, halves = self._joint
+        if name not in halves or not np.array_equal(at, np.asarray(x, self._dtype), equal_nan=True):
+            self.counts[F if name == "value" else G] += 1
+            value, gradient = self._ask("both", x)
+            halves = {"value": value, "gradient": gradient}
+            self._joint = np.array(x, self._dtype), halves
+        elif name == "gradient":
+            self.counts += (-1, 1, 0)
+        return halves.pop(name)
 
     def hvp(self, x: Any, v: Any) -> np.ndarray:
         """The Hessian at x times v, shape [dim]."""
-        return np.asarray(self._ask(2, x, v), np.float64)
+        self.counts[H] += 1
+        return self._ask("hvp", x, v)[0].astype(float)
+
+    def hessian(self, x: Any) -> np.ndarray:
+        """The Hessian at x, shape [dim, dim]: dim products with a vector."""
+        self.counts[H] += self.dim
+        return self._ask("hessian", x)[0].astype(float)
 
     def visit(self, x: Any) -> None:
         """Say that a step ended at x; raises ``Finished`` when the budget is over."""
-        self.path.append(np.array(x, self._dtype))
-        self.spent.append(self.counts.copy())
-        budget, weights = self._descent.shape.budget, (1, COST_OF_GRADIENT, COST_OF_HVP)
-        if len(self.path) >= self.steps or (budget and float(self.counts @ weights) >= budget):
+        if self._visits < self.steps:
+            self._path[self._visits], self._spent[self._visits] = x, self.counts
+            self._visits += 1
+        budget = self._program.descent.shape.budget
+        if self._visits >= self.steps or (budget and float(self.counts @ self._weights) >= budget):
             raise Finished
 
+    def end(self, x: Any) -> None:
+        """Say where the method ended: one more step where its last one ended elsewhere."""
+        if not self._visits or not np.array_equal(self._path[self._visits - 1], np.asarray(x, self._dtype)):
+            self.visit(x)
 
-def run_one(oracle: HostOracle, descent: Descent, x0: np.ndarray, h: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    """The points that a method visited, [steps, dim], and what each step cost, [steps, 3]; the last point is held."""
+    def close(self, x0: np.ndarray) -> None:
+        """Hold the last point for the rest of the budget; what was spent after it falls on the next step."""
+        self._path[self._visits :] = self._path[self._visits - 1] if self._visits else x0
+        self._spent[self._visits :] = self.counts
+
+
+def walk(oracle: HostOracle, descent: Descent, x0: np.ndarray, h: SimpleNamespace) -> None:
+    """Let a method walk until it ends or its budget does."""
     run = descent.optimizer.host
     assert run is not None
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            run(oracle, np.asarray(x0, np.float64), h)
+        with np.errstate(all="ignore"):
+            run(oracle, np.array(x0, float), h)
     except Finished:
         pass
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-        # What a library raises on NaN and infinity is a descent that broke there; anything else is a fault.
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        # What a library raises once it has seen NaN or infinity is a descent that broke there; else it is a fault.
         if oracle.broken is None:
-            raise
-        oracle.path.append(oracle.broken)
-        oracle.spent.append(oracle.counts.copy())
-    steps = descent.shape.steps
-    visited, spent = oracle.path[:steps], oracle.spent[:steps]
-    path = np.concatenate(
-        [np.reshape(visited, (len(visited), oracle.dim)), np.empty((steps - len(visited), oracle.dim))]
-    )
-    path[len(visited) :] = visited[-1] if visited else x0
-    totals = np.zeros((steps + 1, 3), np.int64)
-    totals[1 : len(spent) + 1] = np.reshape(spent, (len(spent), 3))
-    totals[len(spent) + 1 :] = oracle.counts
-    return path, np.diff(totals, axis=0).astype(np.int32)
+            raise CellError(f"{descent.optimizer.name} raised {type(error).__name__}: {error}") from error
+        try:
+            oracle.visit(oracle.broken)
+        except Finished:
+            pass
+    with np.errstate(all="ignore"):
+        oracle.close(x0)
+
+
+def host_functions(descent: Descent) -> dict[str, Any]:
+    """The jitted functions that a host oracle asks, compiled at their first call."""
+
+    def at(ask: Any) -> Any:
+        def function(x: Any, *arguments: Any) -> Any:
+            *more, data, parameters = arguments
+            return ask(descent.oracle(data, parameters), x, *more)
+
+        return jit(function, "cpu")
+
+    def product(oracle: Oracle, x: Any, v: Any) -> Any:
+        assert oracle.hvp is not None
+        return oracle.hvp(x, v)
+
+    def hessian(oracle: Oracle, x: Any) -> Any:
+        return jax.vmap(lambda v: product(oracle, x, v))(jnp.eye(x.shape[0], dtype=x.dtype))
+
+    return {
+        "value": at(lambda oracle, x: oracle.value(x)), "both": at(lambda oracle, x: oracle.value_and_grad(x)),
+        "values": at(lambda oracle, points: jax.vmap(oracle.value)(points)), "hvp": at(product), "hessian": at(hessian),
+    }  # fmt: skip
+
+
+def host_device() -> Any:
+    """The CPU, or what there is in a process that was given no CPU."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
 
 
 class HostProgram(Program):
     """A program whose lanes are walked on the host, one after the other, before the kernel replays them."""
 
-    _data: Any = None
+    _arguments: Any = None
 
     def compile(self, shared: Shared) -> None:
-        """Compile the replay, and set up the functions that the host asks (compiled at their first call)."""
+        """Compile the replay."""
         super().compile(shared)
-        descent = self.descent
-        self._functions = [
-            jit(lambda x, data, parameters: descent.oracle(data, parameters).value(x)),
-            jit(lambda x, data, parameters: descent.oracle(data, parameters).value_and_grad(x)),
-            jit(lambda x, v, data, parameters: descent.oracle(data, parameters).hvp(x, v)),
-        ]
+        self.functions = host_functions(self.descent)
 
     def place(self, shared: Shared) -> Shared:
-        """The shared arguments on every device; the host keeps its own."""
-        self._data = shared.data
+        """The shared arguments on every device, and on the host."""
+        with self._context():
+            self._arguments = jax.device_put((shared.data,), host_device())
+        self._words = [int(word) for word in shared.key_words]
         return super().place(shared)
 
     def start(self, lanes: Lane, shared: Shared) -> Any:
         """Walk the lanes, then dispatch their replay."""
-        paths, costs = [], []
-        for i, x0 in enumerate(lanes.x0):
-            h, parameters = (jax.tree.map(lambda a: a[i], t) for t in (lanes.hyperparameters, lanes.parameters))  # noqa: B023
-            oracle = HostOracle(self._functions, (self._data, parameters), self.descent, self.dtype)
-            path, cost = run_one(oracle, self.descent, x0, SimpleNamespace(**self.descent.static, **h))
-            paths.append(path)
-            costs.append(cost)
-        walked = {"path": np.stack(paths).astype(self.dtype), "path_costs": np.stack(costs)}
-        return super().start(lanes._replace(hyperparameters=walked), shared)
+        n, steps, dim = len(lanes.x0), self.descent.shape.steps, self.descent.problem.dim
+        path, spent = np.empty((n, steps, dim), self.dtype), np.empty((n, steps, 3), np.int64)
+        with self._context(), jax.default_device(host_device()):
+            for i, x0 in enumerate(lanes.x0):
+                h = {**self.descent.static, **{name: float(a[i]) for name, a in lanes.hyperparameters.items()}}
+                parameters = jax.device_put({name: a[i] for name, a in lanes.parameters.items()}, host_device())
+                oracle = HostOracle(self, (*self._arguments, parameters), path[i], spent[i])
+                oracle.width = float(lanes.thresholds.width[i]) or max(1.0, float(np.abs(x0).max()))
+                words = [*self._words, int(lanes.start[i]), int(lanes.seed[i])]
+                oracle.seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+                walk(oracle, self.descent, x0, SimpleNamespace(**h))
+        costs = np.diff(spent, axis=1, prepend=0).astype(np.int32)
+        return super().start(lanes._replace(hyperparameters={"path": path, "path_costs": costs}), shared)

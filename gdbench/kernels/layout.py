@@ -38,6 +38,7 @@ class Shape:
     """What is static about a descent beside problem and optimizer: it decides the compiled program.
 
     ``budget``: no step is begun once so much is spent, f + c g + h hvp in evaluations on a batch; 0 for no such bound.
+    ``cut``: such a bound made these steps fewer, where all of them cost the same.
     """
 
     steps: int
@@ -46,6 +47,7 @@ class Shape:
     targets: int = 0
     endpoint: bool = False
     budget: float = 0.0
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ from gdbench.kernels.layout import Layout, Shape, Thresholds
 NEVER = np.int32(2**31 - 2)
 """No stop yet: larger than any stop code."""
 
-OVERSHOT, MOVED, FAR, BROKEN = 1, 2, 4, 8
-"""Bits that a step emits: update points against the one before; x changed; too far from x0; x not finite."""
+OVERSHOT, MOVED, FAR, BROKEN, IDLE = 1, 2, 4, 8, 16
+"""Bits that a step emits: update points against the one before; x changed; too far from x0; x not finite; it was not
+begun, for the budget of evaluations is spent."""
 
 AT_REST = 1e-6
 """A gradient norm below this share of the problem's gradient scale is at rest."""
@@ -64,6 +65,7 @@ class Tracker(NamedTuple):
     last_moved: Any
     overshoots: Any
     last_overshoot: Any
+    idle: Any
     sum_late: Any
     sum_early: Any
     max_late: Any
@@ -94,7 +96,9 @@ def new_tracker(shape: Shape, dtype: Any, counted: bool) -> Tracker:
     return Tracker(
         stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, gradient_norm=nan, best=jnp.full((), jnp.inf, dtype),
         last_above=never, last_restless=never, last_moved=never, overshoots=jnp.zeros((), jnp.int32),
-        last_overshoot=never, sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
+        last_overshoot=never,
+        idle=jnp.full((), NEVER, jnp.int32) if shape.budget else (),
+        sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
         early=zero, early_at=never, late=zero, late_at=never, first=zero, first_at=never, last=zero, last_at=never,
         counts=jnp.zeros((3,), jnp.int32) if counted else (),
         settle_counts=jnp.zeros((3,), jnp.int32) if counted else (),
@@ -127,6 +131,11 @@ def stop_step(stop: Any) -> Any:
     return stop // 2
 
 
+def last_step(t: Tracker) -> Any:
+    """The step at which a lane stopped or spent its budget; larger than any step while it goes on."""
+    return stop_step(t.stop) if isinstance(t.idle, tuple) else jnp.minimum(stop_step(t.stop), t.idle)
+
+
 def _find_stop(t: Tracker, points: Points, moves: Any, lane: Thresholds) -> Any:
     """The earliest stop code: twice the step, plus one for diverged (at the same step nonfinite comes first)."""
     f, k = points.value + lane.offset, points.k[:, None]
@@ -144,6 +153,8 @@ def _absorb_moves(t: Tracker, k: Any, bits: Any) -> Tracker:
     """Overshoots and standstill, from the bits of the steps before the stop."""
     alive = k[:, None] < stop_step(t.stop)
     overshot = alive & (bits & OVERSHOT > 0)
+    if not isinstance(t.idle, tuple):
+        t = t._replace(idle=jnp.minimum(t.idle, _first(k, bits & IDLE > 0)))
     return t._replace(
         overshoots=t.overshoots + jnp.sum(overshot, axis=0, dtype=jnp.int32),
         last_overshoot=jnp.maximum(t.last_overshoot, _last(k, overshot)),
@@ -165,6 +176,9 @@ def _absorb_windows(t: Tracker, p0: Any, gap: Any, floor: Any, layout: Layout) -
         complete = (p0 + points) % window == 0
     ends = (at + 1) * window * layout.stride
     usable = (peaks > floor) & (ends[:, None] <= stop_step(t.stop)) & complete
+    if not isinstance(t.idle, tuple):
+        # What stands still because its budget is spent has no rate: its last point is the one at that step.
+        usable &= ends[:, None] <= t.idle + layout.stride
     first, last = _first(at, usable), _last(at, usable)
     new = (t.early_at < 0) & (first < NEVER)
     return t._replace(
@@ -175,7 +189,7 @@ def _absorb_windows(t: Tracker, p0: Any, gap: Any, floor: Any, layout: Layout) -
 
 def _absorb_ends(t: Tracker, k: Any, gap: Any, floor: Any) -> Tracker:
     """First and last single point above the floor: windows of length one, for lanes that end within two windows."""
-    usable = (k[:, None] <= stop_step(t.stop)) & (gap > floor) & jnp.isfinite(gap)
+    usable = (k[:, None] <= last_step(t)) & (gap > floor) & jnp.isfinite(gap)
     first, last = _first(k, usable), _last(k, usable)
     new = (t.first_at < 0) & (first < NEVER)
     return t._replace(

@@ -103,20 +103,23 @@ class Run:
         x = jnp.asarray(step.x, self.dtype)
         state, begun = step.state, self.begun(s.counts)
         if begun is not None:
+            # The state stands still with x, for it may hold what is known there.
             x = jnp.where(begun, x, s.x)
-            if self.optimizer.judge is not None:
-                state = jax.tree.map(lambda new, old: jnp.where(begun, new, old), state, s.optimizer)
+            state = jax.tree.map(lambda new, old: jnp.where(begun, new, old), state, s.optimizer)
         seen = self.seen(s, step)
         update, x0 = x - s.x, self.lane.x0
         away = jnp.max(jnp.abs(x - x0))
         if self.optimizer.judge is not None:
             away = jnp.maximum(away, jnp.max(jnp.abs(self.judged_point(x, state) - x0)))
+        # A descent that may spend nothing more stands still, but is not at rest; nor is one that draws its proposals.
+        goes_on = jnp.any(x != s.x) if begun is None else jnp.any(x != s.x) | ~begun
+        goes_on = goes_on if self.optimizer.rests else True
         bits = (
             jnp.where(jnp.sum(update * s.update) < 0, record.OVERSHOT, 0)
-            # A descent that may spend nothing more stands still, but is not at rest.
-            + jnp.where(jnp.any(x != s.x) if begun is None else jnp.any(x != s.x) | ~begun, record.MOVED, 0)
+            + jnp.where(goes_on, record.MOVED, 0)
             + jnp.where(away <= self.far, 0, record.FAR)
             + jnp.where(away < jnp.inf, 0, record.BROKEN)
+            + (0 if begun is None else jnp.where(begun, 0, record.IDLE))
         ).astype(jnp.int8)
         counts = s.counts
         if self.descent.counted:
@@ -216,6 +219,9 @@ class Run:
                 out["flag"] = jnp.where(spent, SPENT, out["flag"]).astype(jnp.int8)
                 out["steps"] = jnp.minimum(out["steps"], s.begun)
             out |= {"settle_counts": t.settle_counts, "trace_counts": t.trace_counts, "hit_counts": t.hit_counts}
+        if self.shape.cut:
+            spent = (out["outcome"] == UNFINISHED) & (out["flag"] == 0)
+            out["flag"] = jnp.where(spent, SPENT, out["flag"]).astype(jnp.int8)
         if self.shape.path_steps:
             final = np.array(self.shape.path_steps, np.int32) == self.shape.steps
             out["path"] = jnp.where(final[:, None] & (record.stop_step(t.stop) >= self.shape.steps), s.x, path)

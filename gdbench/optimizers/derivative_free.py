@@ -1,11 +1,11 @@
-"""Methods that ask for values alone."""
+"""Methods that ask for values alone and keep the best point they know."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step
-from gdbench.lazy import jnp, lax
+from gdbench.lazy import jax, jnp, lax
 from gdbench.optimizers.rules import documented
 
 
@@ -34,8 +34,10 @@ def _trial_and_error(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -
     def try_one(carry: tuple[Array, Array, Array], i: Array) -> tuple[tuple[Array, Array, Array], None]:
         x, best, spent = carry
         up, down = x.at[i].add(increment), x.at[i].add(-increment)
-        f_up, f_down = oracle.value(up), oracle.value(down)
+        f_up = oracle.value(up)
         rises = f_up < best
+        # Asked only where it is needed; a block of lanes computes it for all of them.
+        f_down = lax.cond(rises, lambda: best, lambda: oracle.value(down))
         falls = ~rises & (f_down < best)
         x = jnp.where(rises, up, jnp.where(falls, down, x))
         best = jnp.where(rises, f_up, jnp.where(falls, f_down, best))
@@ -58,4 +60,90 @@ trial_and_error = Optimizer(
     family="derivative-free",
     uses_gradient=False,
     init_cost=Cost(f=1),
+    costs="n to 2n f",
+)
+
+
+def kept(oracle: Oracle, x: Array, state: Known, proposed: Array, value: Array, spent: int) -> Step:
+    """The proposed point, of that value, if it is below x; ``spent`` values were asked for on the way.
+
+    On a stochastic problem the value at x is asked for anew, since the batch is another.
+    """
+    here = oracle.value(x) if oracle.stochastic else state.value
+    lower = value < here
+    after = Known(jnp.where(lower, value, here))
+    cost = Cost(f=spent + oracle.stochastic)
+    return Step(jnp.where(lower, proposed, x), after, None if oracle.stochastic else here, None, cost)
+
+
+def _random_search(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -> Step:
+    """y = x + δ N(0, I);  x ← y if f(y) < f(x)
+
+    Source: Matyas, Automation and Remote Control 26 (1965), 246–253; Solis, Wets, Math. Oper. Res. 6 (1981), 19–30.
+    """
+    # Drawn in float32, so that both precisions try the same.
+    move = jax.random.normal(oracle.key(), x.shape, "float32")  # pyright: ignore[reportOptionalCall]: always given
+    proposed = x + jnp.asarray(h.increment, x.dtype) * move.astype(x.dtype)
+    return kept(oracle, x, state, proposed, oracle.value(proposed), 1)
+
+
+_FORMULA, _SOURCE = documented(_random_search)
+
+random_search = Optimizer(
+    "random_search",
+    _begin,
+    _random_search,
+    {"increment": Hyperparameter(0.1, "gdbench: that of trial_and_error")},
+    _FORMULA,
+    _SOURCE,
+    family="derivative-free",
+    uses_gradient=False,
+    rests=False,
+    init_cost=Cost(f=1),
+    costs="1 f",
+)
+
+AT_ONCE = 256
+"""Combinations whose values are computed beside each other: memory for as many points, whatever 2ⁿ is."""
+
+
+def _exhaustive_signs(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -> Step:
+    """y = the best of the 2ⁿ points x ± δ e₁ ± … ± δ eₙ;  x ← y if f(y) < f(x)
+
+    Every coordinate moves at once, so that trying all signs costs 2ⁿ values a step, where a gradient costs one.
+
+    Source: the two-level factorial design of Box, Applied Statistics 6 (1957), 81–101, taken in full.
+    """
+    dim = x.shape[0]
+    increment = jnp.asarray(h.increment, x.dtype)
+
+    def corner(code: Array) -> Array:
+        return x + increment * (2 * ((code >> jnp.arange(dim)) & 1) - 1).astype(x.dtype)
+
+    def best_of(best: tuple[Array, Array], codes: Array) -> tuple[tuple[Array, Array], None]:
+        values = jax.vmap(lambda code: oracle.value(corner(code)))(codes)
+        values = jnp.where(jnp.isnan(values), jnp.inf, values)
+        i = jnp.argmin(values)
+        lower = values[i] < best[0]
+        return (jnp.where(lower, values[i], best[0]), jnp.where(lower, codes[i], best[1])), None
+
+    codes = jnp.arange(2**dim, dtype=jnp.int32).reshape(-1, min(AT_ONCE, 2**dim))
+    (value, code), _ = lax.scan(best_of, (jnp.full((), jnp.inf, x.dtype), jnp.int32(0)), codes)
+    return kept(oracle, x, state, corner(code), value, 2**dim)
+
+
+_FORMULA, _SOURCE = documented(_exhaustive_signs)
+
+exhaustive_signs = Optimizer(
+    "exhaustive_signs",
+    _begin,
+    _exhaustive_signs,
+    {"increment": Hyperparameter(0.1, "gdbench: that of trial_and_error")},
+    _FORMULA,
+    _SOURCE,
+    family="derivative-free",
+    uses_gradient=False,
+    init_cost=Cost(f=1),
+    most_dim=16,
+    costs="2^n f",
 )

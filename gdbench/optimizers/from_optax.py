@@ -1,4 +1,4 @@
-"""Every optax optimizer that needs only gradient and parameters, as ``optax/<name>``.
+"""Every optimizer of optax and optax.contrib, as ``optax/<name>`` and ``optax/contrib/<name>``.
 
 The names and defaults are read from optax's source text, so that listing the catalogue imports neither optax nor
 JAX and a new release brings its new optimizers by itself. What they do is optax's own code, built anew inside the
@@ -7,172 +7,144 @@ traced step from traced hyperparameters.
 
 from __future__ import annotations
 
-import ast
 import functools
-import importlib.util
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from gdbench.contracts import Array, Cost, Hyperparameter, Named, Optimizer, Oracle, Step
-from gdbench.errors import GdbenchError
-from gdbench.lazy import jax, optax
+from gdbench.contracts import Hyperparameter, Optimizer, Oracle
+from gdbench.lazy import jax, jnp, optax
+from gdbench.optimizers import optax_facts as facts
+from gdbench.optimizers import optax_source as source
+from gdbench.optimizers.optax_step import from_builder, look_into
 from gdbench.optimizers.rules import RATE
 
-NEEDS_MORE = {
-    "dpsgd": "gradients per example",
-    "lbfgs": "the value function",
-    "noisy_sgd": "its own random key",
-    "polyak_sgd": "the value and the minimum",
-}
-"""Optimizers of optax that need more than gradient and parameters."""
+TOLD = ("f_min", "lower_bound", "key", "seed", "hessian_diagonal_fn")
+"""Parameters that the problem and the descent answer: the minimum, and random numbers of a lane's own."""
 
-KNOWN_FAULTS = {
-    "adadelta": "optax's default rate None ascends; gdbench always passes a rate",
-    "adafactor": "depends on the origin; its decay is computed in float32",
-    "amsgrad": "differs from PyTorch's (optax issue 1389)",
-    "fromage": "depends on the origin",
-    "lamb": "depends on the origin",
-    "lars": "depends on the origin",
-    "optimistic_adam": "deprecated by optax in favour of optimistic_adam_v2",
-    "rprop": "emits the update of the step before (optax pull request 1725)",
-}
-"""Upstream faults and limits that the report prints beside the results."""
+MINIMUM = ("f_min", "lower_bound")
 
 
-def _sgd_form(h: Mapping[str, Any]) -> str:
-    """The closed form that describes optax.sgd with these hyperparameters."""
-    if h.get("momentum", 0) is None:
-        return "gradient_descent"
-    return "nesterov" if h.get("nesterov") else "heavy_ball"
+def hyperparameters_at(path: str, own_decay: bool = False) -> dict[str, Hyperparameter]:
+    """The hyperparameters of what optax exports at a path; with optax's own weight decay, or with none."""
+    found: dict[str, Hyperparameter] = {}
+    for name, parameter in source.exported()[path].items():
+        if name in TOLD or (parameter.required and name.endswith("optimizer")):
+            continue
+        given = source.hyperparameters_of(name, parameter)
+        if given and name == "learning_rate" and parameter.default is None:
+            given = {name: RATE}
+        elif given and "weight_decay" in name and not own_decay:
+            given = {name: facts.NO_DECAY}
+        if name in facts.STATIC.get(path, ()):
+            given = {n: Hyperparameter(h.default, h.origin, static=True) for n, h in given.items()}
+        found |= given
+    found |= facts.NO_DEFAULT.get(path, {})
+    if "max_learning_rate" in found and "learning_rate" not in found:
+        found = {"learning_rate": Hyperparameter(1.0, "optax: max_learning_rate"), **found}
+        del found["max_learning_rate"]
+    return found
 
 
-CLOSED_FORMS = {"sgd": _sgd_form}
+def told_by(oracle: Oracle, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What a constructor with parameters of these names is told by the problem and the descent."""
+    key = oracle.key
+    assert key is not None
+    # A constructor that still takes a seed beside the key would warn of both.
+    seed = {"seed": lambda: jax.random.bits(key(), (), jnp.uint32)} if "key" not in names else {}
+    answers: dict[str, Callable[[], Any]] = {
+        "f_min": lambda: oracle.minimum,
+        "lower_bound": lambda: oracle.minimum,
+        "key": key,
+        "hessian_diagonal_fn": lambda: optax.contrib.hutchinson_estimator_diag_hessian(key()),
+        **seed,
+    }
+    return {name: answers[name]() for name in names if name in answers}
 
 
-@functools.cache
-def _source() -> ast.Module:
-    spec = importlib.util.find_spec("optax")
-    if spec is None or not spec.submodule_search_locations:
-        raise GdbenchError("optax is not installed: pip install optax")
-    return ast.parse((Path(spec.submodule_search_locations[0]) / "_src" / "alias.py").read_text(encoding="utf-8"))
+def exported_function(path: str) -> Callable[..., Any]:
+    """What optax exports at a path, ``contrib/adopt`` say."""
+    found: Any = optax
+    for name in path.split("/"):
+        found = getattr(found, name)
+    return found
 
 
-def _signature(function: ast.FunctionDef) -> dict[str, ast.expr | None]:
-    """Parameter names with the expression of their default, None where there is none."""
-    a = function.args
-    positional = [*a.posonlyargs, *a.args]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(a.defaults)) + list(a.defaults)
-    found = {p.arg: d for p, d in zip(positional, defaults, strict=True)}
-    return found | {p.arg: d for p, d in zip(a.kwonlyargs, a.kw_defaults, strict=True)}
+def construct(path: str, oracle: Oracle, values: Mapping[str, Any], **more: Any) -> Any:
+    """What optax exports at a path, made from hyperparameters; ``more`` are arguments given as they are."""
+    parameters = source.exported()[path]
+    given = source.arguments(parameters, values) | told_by(oracle, parameters) | more
+    if "max_learning_rate" in parameters and "learning_rate" not in parameters and "scale_by" not in path:
+        given["max_learning_rate"] = values["learning_rate"]
+    make = exported_function(path)
+    with warnings.catch_warnings():
+        if path in facts.DEPRECATED:
+            warnings.simplefilter("ignore", DeprecationWarning)
+        return make(**given)
 
 
-def _hyperparameter(name: str, default: ast.expr | None) -> Hyperparameter | None:
-    """A hyperparameter from the default's source text; None for what is no number or flag (a dtype, a mask)."""
-    if name == "weight_decay":
-        return Hyperparameter(0.0, "gdbench: 0, because decay moves the minimum")
-    if name == "weight_decay_rate":
-        return Hyperparameter(None, "optax", static=True)
-    if default is None:
-        return None
-    try:
-        value = ast.literal_eval(default)
-    except ValueError:
-        return None
-    if value is None:
-        return Hyperparameter(None, "optax", optional=True)
-    if isinstance(value, bool):
-        return Hyperparameter(value, "optax", static=True)
-    if isinstance(value, int):
-        # 'eta: float = 1' is a number like any other; a length or a count shapes the program.
-        return Hyperparameter(value, "optax", static=True)
-    return Hyperparameter(value, "optax") if isinstance(value, float) else None
+def described(path: str) -> dict[str, Any]:
+    """The facts of an optimizer that the catalogue and the report tell."""
+    asks_minimum = bool(set(MINIMUM) & set(source.exported()[path]))
+    name = path.replace("/", ".")
+    return {
+        "judged": facts.judged_by(path),
+        "formula": f"see optax.{name}",
+        "source": f"optax.{name}",
+        "notes": facts.NOTES.get(path, ""),
+        "theory": facts.CLOSED_FORMS.get(path),
+        "rule": facts.RULES.get(path),
+        "costs": facts.COSTS.get(path, "1 g"),
+        "family": "oracle" if asks_minimum else "gradient",
+        "needs": ("minimum",) if asks_minimum else (),
+    }
 
 
-_NOT_NUMBERS = ("dtype", "mask", "key", "seed", "linesearch")
+def entry(path: str, name: str = "", own_decay: bool = False) -> Optimizer:
+    """The optimizer that optax exports at a path."""
+    hyperparameters = hyperparameters_at(path, own_decay)
 
+    def build(oracle: Oracle, h: Any) -> Any:
+        return construct(path, oracle, {n: getattr(h, n) for n in hyperparameters})
 
-@functools.cache
-def _signatures() -> Mapping[str, dict[str, ast.expr | None]]:
-    """Public optimizers of optax's alias module, ``functools.partial`` ones included, with their parameters."""
-    found: dict[str, dict[str, ast.expr | None]] = {}
-    for node in _source().body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            found[node.name] = _signature(node)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.targets) == 1:
-            target, call = node.targets[0], node.value
-            partial = ast.unparse(call.func).endswith("partial")
-            if partial and isinstance(target, ast.Name) and isinstance(call.args[0], ast.Name):
-                given = {k.arg: k.value for k in call.keywords if k.arg}
-                found[target.id] = {**found.get(call.args[0].id, {}), **given}
-    return {n: p for n, p in found.items() if "learning_rate" in p or "max_learning_rate" in p}
+    return from_builder(name or f"optax/{path}", build, hyperparameters, **described(path))
 
 
 def entries() -> list[Optimizer]:
-    """The catalogue entries ``optax/<name>``."""
-    made = []
-    for name, parameters in sorted(_signatures().items()):
-        if name in NEEDS_MORE:
-            continue
-        found: dict[str, Hyperparameter] = {"learning_rate": RATE}
-        for parameter, default in parameters.items():
-            if parameter == "learning_rate" or any(word in parameter for word in _NOT_NUMBERS):
-                continue
-            spec = _hyperparameter(parameter, default)
-            if spec is not None:
-                found[parameter] = spec
-        make = functools.partial(_construct, name)
-        made.append(
-            from_constructor(
-                f"optax/{name}", make, found, KNOWN_FAULTS.get(name, ""), f"optax.{name}", CLOSED_FORMS.get(name)
-            )
-        )
-    return made
+    """The catalogue entries ``optax/<name>`` and ``optax/contrib/<name>``."""
+    return [entry(path) for path in sorted(source.optimizers())]
 
 
-def _construct(name: str, **hyperparameters: Any) -> Any:
-    return getattr(optax, name)(**hyperparameters)
+# A user's own
 
 
-def from_constructor(
-    name: str,
-    make: Callable[..., Any],
-    hyperparameters: Mapping[str, Hyperparameter],
-    notes: str = "",
-    source: str = "",
-    theory: Named = None,
-) -> Optimizer:
-    """An optimizer from ``make(**hyperparameters) -> optax.GradientTransformation``, built inside the traced step.
+def _path_of(make: Callable[..., Any]) -> str | None:
+    """Where optax exports this very constructor; None for any other function."""
+    function = make.func if isinstance(make, functools.partial) else make
+    if (getattr(function, "__module__", None) or "").split(".")[0] != "optax":
+        return None
+    return next((path for path in source.optimizers() if exported_function(path) is make), None)
 
-    ``x`` and the gradient reach it as the problem's own pytree.
-    """
 
-    def transformation(h: Any) -> Any:
-        return make(**{parameter: getattr(h, parameter) for parameter in hyperparameters})
-
-    def init(oracle: Oracle, x: Array, h: Any) -> Any:
-        return transformation(h).init(oracle.unravel(x))
-
-    def step(oracle: Oracle, x: Array, state: Any, h: Any, k: Array) -> Step:
-        value, gradient = oracle.value_and_grad(x)
-        parameters = oracle.unravel(x)
-        updates, after = transformation(h).update(oracle.unravel(gradient), state, parameters)
-        moved = optax.apply_updates(parameters, updates)
-        # Some rules keep a part of their state in float32; the carry of a scan must not change its type.
-        after = jax.tree.map(lambda new, old: new.astype(old.dtype), after, state)
-        return Step(oracle.ravel(moved).astype(x.dtype), after, value, gradient, Cost(g=1))
-
-    return Optimizer(
-        name, init, step, dict(hyperparameters), f"see {source}" if source else "", source, theory=theory, notes=notes
-    )
+def _judged(make: Callable[..., Any], hyperparameters: Mapping[str, Hyperparameter]) -> str | None:
+    """Where a user's optimizer is judged, seen from one that is made with default numbers."""
+    defaults = {n: 0.1 if h.default is None and not h.optional else h.default for n, h in hyperparameters.items()}
+    try:
+        return look_into(make(**defaults)).judged
+    except Exception:  # a user's function may refuse numbers that nobody asked for: then it is judged at x
+        return None
 
 
 def from_callable(make: Callable[..., Any], name: str | None = None) -> Optimizer:
     """A user's own optimizer: an optax constructor, or any function of rates and numbers that returns one.
 
-    Its parameters with a number as default, and ``learning_rate``, become hyperparameters.
+    Its parameters with a number as default, and ``learning_rate``, become hyperparameters. A constructor of optax
+    keeps the weight decay that it has by default.
     """
+    path = _path_of(make)
+    if path is not None:
+        return entry(path, name or getattr(make, "__name__", path.split("/")[-1]), own_decay=True)
     found: dict[str, Hyperparameter] = {}
     for parameter, spec in inspect.signature(make).parameters.items():
         if parameter == "learning_rate":
@@ -186,9 +158,19 @@ def from_callable(make: Callable[..., Any], name: str | None = None) -> Optimize
         elif spec.default is inspect.Parameter.empty and spec.kind not in (spec.VAR_POSITIONAL, spec.VAR_KEYWORD):
             found[parameter] = Hyperparameter(None, "none: a value must be given")
     label = name or getattr(make, "__name__", type(make).__name__)
-    return from_constructor(label, make, found, source=f"{getattr(make, '__module__', '')}.{label}")
+
+    def build(oracle: Oracle, h: Any) -> Any:
+        return make(**{parameter: getattr(h, parameter) for parameter in found})
+
+    origin = f"{getattr(make, '__module__', '')}.{label}"
+    return from_builder(label, build, found, _judged(make, found), formula=f"see {origin}", source=origin)
 
 
 def from_transformation(transformation: Any, name: str = "transformation") -> Optimizer:
-    """A user's finished ``optax.GradientTransformation``: no hyperparameter can be an axis any more."""
-    return from_constructor(name, lambda: transformation, {}, source="a GradientTransformation")
+    """A user's finished ``optax.GradientTransformation``: no hyperparameter can be an axis any more.
+
+    Its update is told what it asks for: value, grad, value_fn, obj_fn or grad_fn. What it asks through a function is
+    counted by the states of optax's own line searches, otherwise call by call as they are written.
+    """
+    judged, origin = look_into(transformation).judged, "a GradientTransformation"
+    return from_builder(name, lambda oracle, h: transformation, {}, judged, formula=f"see {origin}", source=origin)

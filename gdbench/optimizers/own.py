@@ -60,6 +60,54 @@ def _nesterov(g: Array, x: Array, state: Velocity, h: Any, k: Array) -> tuple[Ar
 nesterov = gradient_rule(_nesterov, _still, theory="nesterov", momentum=MOMENTUM)
 
 
+def _ema_momentum(g: Array, x: Array, state: Velocity, h: Any, k: Array) -> tuple[Array, Velocity]:
+    """m ← β m + (1 − β) g;  x ← x − α m   (the average starts at 0 and is not corrected for it)
+
+    Heavy ball at the rate α (1 − β), so that the step does not grow with β.
+
+    Source: Ma, Yarats, ICLR 2019, arXiv 1810.06801, equation 1 ("momentum" there, torch.optim.SGD(dampening=β) but for
+    its first step).
+    """
+    velocity = h.momentum * state.velocity + (1 - h.momentum) * g
+    return -h.learning_rate * velocity, Velocity(velocity)
+
+
+ema_momentum = gradient_rule(_ema_momentum, _still, theory="ema_momentum", momentum=MOMENTUM)
+
+
+def _quasi_hyperbolic(g: Array, x: Array, state: Velocity, h: Any, k: Array) -> tuple[Array, Velocity]:
+    """m ← β m + (1 − β) g;  x ← x − α ((1 − ν) g + ν m)   (ν = 0 is gradient descent, ν = 1 ema_momentum)
+
+    Source: Ma, Yarats, ICLR 2019, arXiv 1810.06801, equations 3 and 4.
+    """
+    velocity = h.momentum * state.velocity + (1 - h.momentum) * g
+    return -h.learning_rate * ((1 - h.nu) * g + h.nu * velocity), Velocity(velocity)
+
+
+quasi_hyperbolic = gradient_rule(
+    _quasi_hyperbolic,
+    _still,
+    theory="quasi_hyperbolic",
+    momentum=Hyperparameter(0.999, "Ma and Yarats (2019), their rule of thumb"),
+    nu=Hyperparameter(0.7, "Ma and Yarats (2019), their rule of thumb"),
+)
+
+
+def _decayed_gd(g: Array, x: Array, state: Any, h: Any, k: Array) -> tuple[Array, Any]:
+    """x ← x − α g − α w x   (decoupled weight decay; the point of rest moves from g = 0 to g = −w x)
+
+    Source: Loshchilov, Hutter, ICLR 2019, arXiv 1711.05101, algorithm 1 without momentum.
+    """
+    return -h.learning_rate * (g + h.weight_decay * x), state
+
+
+decayed_gd = gradient_rule(
+    _decayed_gd,
+    theory="weight_decay",
+    weight_decay=Hyperparameter(0.0, "gdbench: 0, because decay moves the minimum"),
+)
+
+
 class SquaredSum(NamedTuple):
     """Sum, or moving average, of squared gradients, shape [dim]."""
 

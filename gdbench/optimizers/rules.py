@@ -31,15 +31,16 @@ def gradient_rule(
         change, state = update(gradient, x, state, h, k)
         return Step(x + change, state, value, gradient, Cost(g=1))
 
-    formula, source = documented(update)
+    (formula, source), name = documented(update), update.__name__.strip("_")
     return Optimizer(
-        update.__name__.strip("_"),
+        name,
         begin,
         step,
         {"learning_rate": RATE, **hyperparameters},
         formula,
         source,
         theory=theory,
+        rule=name,
     )
 
 

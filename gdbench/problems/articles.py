@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from gdbench.contracts import Problem, problem_family
@@ -28,6 +30,7 @@ def linear() -> Problem:
         start=np.zeros(1),
         bounded=False,
         curvature=lambda parameters: (0.0, 0.0),
+        quadratic=True,
     )
 
 
@@ -50,6 +53,7 @@ def parabola() -> Problem:
         minimizers=np.zeros((1, 1)),
         all_minimizers=True,
         curvature=lambda parameters: (2.0, 2.0),
+        quadratic=True,
     )
 
 
@@ -72,6 +76,7 @@ def shifted_parabola() -> Problem:
         minimizers=np.ones((1, 1)),
         all_minimizers=True,
         curvature=lambda parameters: (2.0, 2.0),
+        quadratic=True,
         offset=2.0,
     )
 
@@ -80,12 +85,17 @@ def _mean_squared_error(x, data, parameters):
     return jnp.mean((x[0] * data["inputs"] - data["outputs"]) ** 2)
 
 
+def _residuals_of_slope(x, data, parameters):
+    return (x[0] * data["inputs"] - data["outputs"]) / math.sqrt(3)
+
+
 @problem_family()
 def slope_fit() -> Problem:
     """Mean squared error of y = w x on (1, 2), (2, 4), (3, 6): w = 2 fits exactly, boundary rate 3/14 = 0.214."""
     return Problem(
         name="slope_fit",
         objective=_mean_squared_error,
+        residuals=_residuals_of_slope,
         dim=1,
         formula="1/3 sum_i (w x_i - y_i)^2 = 14/3 (w - 2)^2",
         source=ARTICLES,
@@ -95,5 +105,6 @@ def slope_fit() -> Problem:
         minimizers=np.full((1, 1), 2.0),
         all_minimizers=True,
         curvature=lambda parameters: (28 / 3, 28 / 3),
+        quadratic=True,
         data={"inputs": np.array([1.0, 2.0, 3.0]), "outputs": np.array([2.0, 4.0, 6.0])},
     )

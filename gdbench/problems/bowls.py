@@ -120,6 +120,7 @@ def rotated_hyper_ellipsoid(dim: int = 2) -> Problem:
         curvature=fixed(2.0, 2.0 * dim),
         convex=True,
         separable=True,
+        quadratic=True,
         notes="the function with cross terms that some authors mean by this name is (sum_{j<=i} x_j)^2, summed over i",
     )
 
@@ -150,6 +151,7 @@ def sphere(dim: int = 2) -> Problem:
         curvature=fixed(2.0, 2.0),
         convex=True,
         separable=True,
+        quadratic=True,
     )
 
 
@@ -213,6 +215,7 @@ def sum_squares(dim: int = 2) -> Problem:
         curvature=fixed(2.0, 2.0 * dim),
         convex=True,
         separable=True,
+        quadratic=True,
     )
 
 
@@ -251,4 +254,5 @@ def trid(dim: int = 2) -> Problem:
         curvature=fixed(4 * math.sin(angle) ** 2, 4 * math.sin(dim * angle) ** 2),
         offset=minimum,
         convex=True,
+        quadratic=True,
     )

@@ -14,8 +14,15 @@ from gdbench.problems.settings import refuse, whole_number
 
 
 def _beale(x, data, parameters):
-    residuals = [constant - x[0] * (1 - x[1] ** i) for i, constant in ((1, 1.5), (2, 2.25), (3, 2.625))]
-    return sum(residual**2 for residual in residuals)
+    return sum(residual**2 for residual in _terms_of_beale(x))
+
+
+def _terms_of_beale(x):
+    return [constant - x[0] * (1 - x[1] ** i) for i, constant in ((1, 1.5), (2, 2.25), (3, 2.625))]
+
+
+def _residuals_of_beale(x, data, parameters):
+    return jnp.stack(_terms_of_beale(x))
 
 
 @problem_family()
@@ -25,6 +32,7 @@ def beale() -> Problem:
     return Problem(
         name="beale",
         objective=_beale,
+        residuals=_residuals_of_beale,
         dim=2,
         formula="(1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",
         source=in_library("Beale, Technical Report 25, Statistical Techniques Research Group, Princeton, 1958"),
@@ -89,6 +97,14 @@ def _colville(x, data, parameters):
     return 100 * first**2 + 90 * second**2 + u[0] ** 2 + u[2] ** 2 + coupling
 
 
+def _residuals_of_colville(x, data, parameters):
+    u = x - 1
+    first, second = u[0] * (x[0] + 1) - u[1], u[2] * (x[2] + 1) - u[3]
+    apart = math.sqrt(0.2) * jnp.stack([u[1], u[3]])
+    valleys = jnp.stack([10 * first, math.sqrt(90) * second, u[0], u[2], math.sqrt(9.9) * (u[1] + u[3])])
+    return jnp.append(valleys, apart)
+
+
 @problem_family()
 def colville() -> Problem:
     """Two of Rosenbrock's valleys, coupled: four coordinates, the minimum at (1, 1, 1, 1)."""
@@ -96,6 +112,7 @@ def colville() -> Problem:
     return Problem(
         name="colville",
         objective=_colville,
+        residuals=_residuals_of_colville,
         dim=4,
         formula="100 (x_1^2 - x_2)^2 + (x_1 - 1)^2 + (x_3 - 1)^2 + 90 (x_3^2 - x_4)^2 "
         "+ 10.1 ((x_2 - 1)^2 + (x_4 - 1)^2) + 19.8 (x_2 - 1) (x_4 - 1)",
@@ -178,6 +195,11 @@ def _powell(x, data, parameters):
     return jnp.sum((a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4)
 
 
+def _residuals_of_powell(x, data, parameters):
+    a, b, c, d = x.reshape(-1, 4).T
+    return jnp.concatenate([a + 10 * b, math.sqrt(5) * (c - d), (b - 2 * c) ** 2, math.sqrt(10) * (a - d) ** 2])
+
+
 @problem_family()
 def powell(dim: int = 4) -> Problem:
     """Powell's singular function: convex, with a Hessian at its minimum, 0, that is singular in half of all directions.
@@ -192,6 +214,7 @@ def powell(dim: int = 4) -> Problem:
     return Problem(
         name="powell",
         objective=_powell,
+        residuals=_residuals_of_powell,
         dim=dim,
         formula="sum_i (x_{4i-3} + 10 x_{4i-2})^2 + 5 (x_{4i-1} - x_{4i})^2 "
         "+ (x_{4i-2} - 2 x_{4i-1})^4 + 10 (x_{4i-3} - x_{4i})^4, i = 1 ... n/4",

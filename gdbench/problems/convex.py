@@ -60,6 +60,7 @@ def nesterov_worst(dim: int = 10, smoothness: float = 1.0) -> Problem:
         offset=least,
         convex=True,
         separable=dim == 1,
+        quadratic=True,
         data=_chain_data(minimizer, bend=smoothness / 4, last=1.0, bowl=0.0),
     )
 
@@ -97,6 +98,7 @@ def nesterov_strongly_convex(dim: int = 10, condition: float = 100.0) -> Problem
         offset=least,
         convex=True,
         separable=dim == 1,
+        quadratic=True,
         data=_chain_data(minimizer, bend=bend, last=last, bowl=1.0),
     )
 

@@ -138,6 +138,7 @@ def quadratic_deep(batch: int = 128) -> Problem:
         curvature=lambda parameters: (float(eigenvalues[0]), float(eigenvalues[-1])),
         offset=least,
         convex=True,
+        quadratic=True,
         notes="held out: the 896 test rows of DeepOBS's test loss; the box of starts is not DeepOBS's, its start is",
         data=data,
         held_out=held_out,

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from gdbench.contracts import Problem, problem_family
+from gdbench.lazy import jnp
 from gdbench.problems.boxes import cube
 
 ROUGH = ((3.0, 2.0), (-2.8, 3.1), (-3.8, -3.3), (3.6, -1.8))
@@ -15,6 +16,10 @@ ROUGH = ((3.0, 2.0), (-2.8, 3.1), (-3.8, -3.3), (3.6, -1.8))
 
 def _objective(x, data, parameters):
     return (x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2
+
+
+def _residuals(x, data, parameters):
+    return jnp.stack([x[0] ** 2 + x[1] - 11, x[0] + x[1] ** 2 - 7])
 
 
 @functools.cache
@@ -51,6 +56,7 @@ def himmelblau() -> Problem:
     return Problem(
         name="himmelblau",
         objective=_objective,
+        residuals=_residuals,
         dim=2,
         formula="(x^2 + y - 11)^2 + (x + y^2 - 7)^2",
         source="Himmelblau, Applied Nonlinear Programming, McGraw-Hill, 1972",

@@ -61,6 +61,7 @@ def noisy_quadratic(dim: int = 2, spectrum: str = "log") -> Problem:
         curvature=lambda parameters: ends(dim, parameters["condition"]),
         convex=True,
         separable=True,
+        quadratic=True,
         notes="the noise does not shrink with the gradient: at a constant learning rate descents end at a floor",
         data={"fractions": fractions_of(spectrum, dim), "xi": np.zeros(dim)},
         sample=draw_noise,

@@ -21,12 +21,18 @@ def _booth(x, data, parameters):
     return (u + 2 * v) ** 2 + (2 * u + v) ** 2
 
 
+def _residuals_of_booth(x, data, parameters):
+    u, v = x[0] - 1, x[1] - 3
+    return jnp.stack([u + 2 * v, 2 * u + v])
+
+
 @problem_family()
 def booth() -> Problem:
     """(x + 2 y - 7)^2 + (2 x + y - 5)^2: a quadratic of condition 9, its long axis along a diagonal."""
     return Problem(
         name="booth",
         objective=_booth,
+        residuals=_residuals_of_booth,
         dim=2,
         formula="(x + 2 y - 7)^2 + (2 x + y - 5)^2",
         source=HEDAR,
@@ -37,6 +43,7 @@ def booth() -> Problem:
         all_minimizers=True,
         curvature=fixed(2.0, 18.0),
         convex=True,
+        quadratic=True,
     )
 
 
@@ -60,6 +67,7 @@ def matyas() -> Problem:
         all_minimizers=True,
         curvature=fixed(0.04, 1.0),
         convex=True,
+        quadratic=True,
     )
 
 
@@ -98,8 +106,11 @@ ROOTS = (1.0, 2.0, 2.0, 3.0)
 
 
 def _power_sum(x, data, parameters):
-    sums = jnp.stack([jnp.sum(x**i) for i in (1, 2, 3, 4)])
-    return jnp.sum((sums - data["sums"]) ** 2)
+    return jnp.sum(_residuals_of_power_sum(x, data, parameters) ** 2)
+
+
+def _residuals_of_power_sum(x, data, parameters):
+    return jnp.stack([jnp.sum(x**i) for i in (1, 2, 3, 4)]) - data["sums"]
 
 
 @problem_family()
@@ -114,6 +125,7 @@ def power_sum() -> Problem:
     return Problem(
         name="power_sum",
         objective=_power_sum,
+        residuals=_residuals_of_power_sum,
         dim=4,
         formula="sum_i (sum_j x_j^i - b_i)^2, b = (8, 18, 44, 114)",
         source=in_library("Neumaier, Global optimization test problems, University of Vienna"),
@@ -134,6 +146,11 @@ def _zakharov(x, data, parameters):
     return jnp.sum(x**2) + s**2 + s**4
 
 
+def _residuals_of_zakharov(x, data, parameters):
+    s = 0.5 * jnp.sum(numbers(x) * x)
+    return jnp.append(x, jnp.stack([s, s**2]))
+
+
 @problem_family()
 def zakharov(dim: int = 2) -> Problem:
     """Sum of x_i^2 + s^2 + s^4, s = sum i x_i/2: a flat bowl with walls of fourth order, no local minima.
@@ -146,6 +163,7 @@ def zakharov(dim: int = 2) -> Problem:
     return Problem(
         name="zakharov",
         objective=_zakharov,
+        residuals=_residuals_of_zakharov,
         dim=dim,
         formula="sum_i x_i^2 + s^2 + s^4, s = sum_i i x_i/2",
         source=HEDAR,

@@ -31,6 +31,18 @@ def objective_of(spectrum: str, rotated: bool) -> Callable[..., Any]:
     return objective
 
 
+@functools.cache
+def residuals_of(spectrum: str, rotated: bool) -> Callable[..., Any]:
+    """sqrt(lambda/2) y, the terms whose squares are that sum."""
+
+    def residuals(x, data, parameters):
+        eigenvalues = eigenvalues_of(spectrum, parameters["condition"], data["fractions"])
+        y = jnp.matmul(data["rotation"].T, x, precision="highest") if rotated else x
+        return jnp.sqrt(0.5 * eigenvalues) * y
+
+    return residuals
+
+
 def haar_rotation(dim: int, instance: int) -> np.ndarray:
     """An orthogonal matrix [dim, dim], uniform over the orthogonal group, the same for the same arguments.
 
@@ -72,6 +84,7 @@ def quadratic(dim: int = 2, spectrum: str = "log", rotation: bool = False, insta
     return Problem(
         name="quadratic",
         objective=objective_of(spectrum, rotation),
+        residuals=residuals_of(spectrum, rotation),
         dim=dim,
         formula=f"1/2 sum_i lambda_i y_i^2, lambda_i = {FORMULAS[spectrum]}, y = {'Q^T x' if rotation else 'x'}, "
         "i = 0 ... n-1",
@@ -84,5 +97,6 @@ def quadratic(dim: int = 2, spectrum: str = "log", rotation: bool = False, insta
         curvature=lambda parameters: ends(dim, parameters["condition"]),
         convex=True,
         separable=not rotation,
+        quadratic=True,
         data=data,
     )

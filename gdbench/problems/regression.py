@@ -28,16 +28,26 @@ def standardised() -> tuple[np.ndarray, np.ndarray]:
     return datasets.standardised(columns, np.arange(PATIENTS)), target / target.std()
 
 
-def _gap(x, data, parameters):
+def _distance(x, data, parameters):
     # Full precision, for some accelerators round the factors of a float32 product.
-    distance = jnp.matmul(data["root"], x - data["solution"], precision="highest")
-    return jnp.sum(distance**2) + data["excess"]
+    return jnp.matmul(data["root"], x - data["solution"], precision="highest")
+
+
+def _gap(x, data, parameters):
+    return jnp.sum(_distance(x, data, parameters) ** 2) + data["excess"]
+
+
+def _errors(x, rows):
+    return jnp.matmul(rows["design"], x, precision="highest") - rows["target"]
 
 
 def _on_rows(x, data, parameters):
-    rows = data["rows"]
-    errors = jnp.matmul(rows["design"], x, precision="highest") - rows["target"]
-    return jnp.mean(errors**2) + 0.5 * data["penalty"] * jnp.sum(x[:-1] ** 2)
+    return jnp.mean(_errors(x, data["rows"]) ** 2) + 0.5 * data["penalty"] * jnp.sum(x[:-1] ** 2)
+
+
+def _residuals_on_rows(x, data, parameters):
+    errors = _errors(x, data["rows"])
+    return jnp.append(errors / math.sqrt(errors.shape[0]), jnp.sqrt(0.5 * data["penalty"]) * x[:-1])
 
 
 def completed_square(design: np.ndarray, target: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
@@ -62,6 +72,7 @@ def diabetes_regression() -> Problem:
     return Problem(
         name="diabetes_regression",
         objective=_gap,
+        residuals=_distance,
         dim=design.shape[1],
         formula="1/442 sum_i (w . a_i + b - y_i)^2",
         source=datasets.SOURCES["diabetes"],
@@ -73,6 +84,7 @@ def diabetes_regression() -> Problem:
         curvature=lambda parameters: (2 * float(singular[-1]) ** 2, 2 * float(singular[0]) ** 2),
         offset=least,
         convex=True,
+        quadratic=True,
         data=data,
     )
 
@@ -123,6 +135,7 @@ def ridge_regression(l2: float = 0.1, batch: int = 0, instance: int = 0) -> Prob
     return Problem(
         name="ridge_regression",
         objective=_gap if whole else _on_rows,
+        residuals=_distance if whole else _residuals_on_rows,
         dim=len(fit["solution"]),
         formula=f"1/{rows} sum_i (w . a_i + b - y_i)^2 + {l2:g}/2 |w|^2",
         source=f"Hoerl and Kennard, Technometrics 12 (1970) 55-67; {datasets.SOURCES['diabetes']}",
@@ -134,6 +147,7 @@ def ridge_regression(l2: float = 0.1, batch: int = 0, instance: int = 0) -> Prob
         curvature=lambda parameters: (2 * float(singular[-1]) ** 2, 2 * float(singular[0]) ** 2),
         offset=least if whole else 0.0,
         convex=True,
+        quadratic=True,
         data=fit if whole else {"rows": parts["train"], "penalty": penalty},
         held_out=known["unseen"] if whole else {"rows": parts["unseen"], "penalty": np.zeros(())},
         **sampling,

@@ -16,6 +16,10 @@ def _objective(x, data, parameters):
     return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
 
 
+def _residuals(x, data, parameters):
+    return jnp.concatenate([10 * (x[1:] - x[:-1] ** 2), 1 - x[:-1]])
+
+
 @functools.cache
 def curvature_at_minimizer(dim: int) -> tuple[float, float]:
     """Smallest and largest eigenvalue of the Hessian at (1, ..., 1), a tridiagonal matrix."""
@@ -43,6 +47,7 @@ def rosenbrock(dim: int = 2) -> Problem:
     return Problem(
         name="rosenbrock",
         objective=_objective,
+        residuals=_residuals,
         dim=dim,
         formula="sum_i 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2, i = 1 ... n-1",
         source="Rosenbrock, The Computer Journal 3 (1960) 175-184; start (-1.2, 1) repeated",

@@ -97,6 +97,11 @@ def _dixon_price(x, data, parameters):
     return (x[0] - 1) ** 2 + jnp.sum(i * (2 * x[1:] ** 2 - x[:-1]) ** 2)
 
 
+def _residuals_of_dixon_price(x, data, parameters):
+    i = jnp.arange(2, x.shape[0] + 1, dtype=x.dtype)
+    return jnp.append(jnp.sqrt(i) * (2 * x[1:] ** 2 - x[:-1]), x[0] - 1)
+
+
 @functools.cache
 def _dixon_price_curvature(dim: int) -> tuple[float, float]:
     """Smallest and largest eigenvalue of the Hessian at either minimizer, a tridiagonal matrix."""
@@ -129,6 +134,7 @@ def dixon_price(dim: int = 2) -> Problem:
     return Problem(
         name="dixon_price",
         objective=_dixon_price,
+        residuals=_residuals_of_dixon_price,
         dim=dim,
         formula="(x_1 - 1)^2 + sum_{i>=2} i (2 x_i^2 - x_{i-1})^2",
         source=in_library("Dixon and Price, Journal of Optimization Theory and Applications 60 (1989) 261-275"),

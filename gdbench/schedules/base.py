@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,9 +18,10 @@ def progress(k: Array, steps: int, dtype: Any) -> Array:
 
 
 def scheduled(optimizer: Optimizer, schedule: Schedule) -> Optimizer:
-    """The optimizer with its learning rate multiplied by the schedule's factor at each step.
+    """The optimizer with its learning rates multiplied by the schedule's factor at each step.
 
-    Its hyperparameters are joined by those of the schedule and by the static ``schedule``, the schedule's name.
+    These are ``learning_rate`` and those named after it (``learning_rate_1``, of further layers). Its hyperparameters
+    are joined by those of the schedule and by the static ``schedule``, the schedule's name.
 
     Raises:
         SuiteError: where there is no learning rate, or both have a hyperparameter of the same name.
@@ -30,11 +32,15 @@ def scheduled(optimizer: Optimizer, schedule: Schedule) -> Optimizer:
     if twice:
         raise SuiteError([f"{optimizer.name} and the schedule {schedule.name!r} both have {sorted(twice)[0]!r}"])
     inner_init, inner_step = optimizer.init, optimizer.step
+    rates = [name for name in optimizer.hyperparameters if re.fullmatch(r"learning_rate(_\w+)?", name)]
 
     def at(k: Array, steps: int, h: Any) -> Any:
-        rate = jnp.asarray(h.learning_rate)
-        factor = jnp.asarray(schedule.factor(k, steps, h), rate.dtype)
-        return SimpleNamespace(**{**vars(h), "learning_rate": rate * factor})
+        if h.learning_rate is None:
+            raise SuiteError([f"{optimizer.name} needs a learning rate that the schedule could change"])
+        factor = jnp.asarray(schedule.factor(k, steps, h), h.learning_rate.dtype)
+        # An optional rate that was not given follows the first one.
+        now = {name: rate * factor for name in rates if (rate := getattr(h, name)) is not None}
+        return SimpleNamespace(**{**vars(h), **now})
 
     def init(oracle: Oracle, x: Array, h: Any) -> Any:
         return inner_init(oracle, x, at(jnp.int32(0), oracle.steps, h))

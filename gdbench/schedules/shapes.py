@@ -62,8 +62,10 @@ def _step(k: Array, steps: int, h: Any) -> Array:
 
     Source: He et al., CVPR 2016, arXiv 1512.03385, section 3.4 (a tenth, at fixed shares of the training).
     """
-    n = jnp.floor(k.astype(h.learning_rate.dtype) / jnp.maximum(1, h.every * steps))
-    return h.drop**n
+    dtype = h.learning_rate.dtype
+    # A hair more, so that a share of the budget that is a whole number of steps ends there in spite of rounding.
+    over = k.astype(dtype) / jnp.maximum(1, h.every * steps) * (1 + 4 * float(jnp.finfo(dtype).eps))
+    return h.drop ** jnp.floor(over)
 
 
 def _inverse_sqrt(k: Array, steps: int, h: Any) -> Array:

@@ -27,6 +27,8 @@ class Tuning(NamedTuple):
 class ClosedForm:
     """What is known exactly of a method on a quadratic with eigenvalues in [m, L].
 
+    Every function takes the hyperparameters named in ``further`` as keywords also.
+
     Attributes:
         name: the name that ``Optimizer.theory`` refers to.
         boundary: (L, momentum=0.0) -> the learning rate below which the method converges, and from which on it
@@ -34,22 +36,26 @@ class ClosedForm:
         rate: (alpha, eigenvalues, momentum=0.0) -> decades of gap per step in the long run, 2 log10(radius); negative
             converges.
         trajectory: (x0, eigenvalues, alpha, momentum, steps) -> iterates, shape [steps + 1, dim].
-        best: (m, L) -> the best hyperparameters and their spectral radius.
+        best: (m, L) -> the best hyperparameters and their spectral radius; None where no formula is known.
         stationary_variance: (alpha, momentum, curvature, noise) -> E x^2 in the long run along one eigenvector, where
             every gradient carries independent noise of standard deviation ``noise``; infinite where it grows without
             bound.
+        further: hyperparameters beside learning rate and momentum that it depends on.
     """
 
     name: str
     boundary: Callable[..., np.ndarray]
     rate: Callable[..., np.ndarray]
     trajectory: Callable[..., np.ndarray]
-    best: Callable[[float, float], Tuning]
+    best: Callable[..., Tuning] | None
     stationary_variance: Callable[..., np.ndarray]
+    further: tuple[str, ...] = ()
 
-    def gap(self, x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: float, steps: int) -> np.ndarray:
+    def gap(
+        self, x0: ArrayLike, eigenvalues: ArrayLike, alpha: float, momentum: float, steps: int, **further: float
+    ) -> np.ndarray:
         """f(x_k) - f* = 1/2 sum_i lambda_i x_{k,i}^2 for k = 0 ... steps, shape [steps + 1]."""
-        return gap(self.trajectory(x0, eigenvalues, alpha, momentum, steps), eigenvalues)
+        return gap(self.trajectory(x0, eigenvalues, alpha, momentum, steps, **further), eigenvalues)
 
 
 def gap(iterates: ArrayLike, eigenvalues: ArrayLike) -> np.ndarray:
@@ -89,8 +95,8 @@ Radius = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def rate_over_spectrum(radius: Radius, alpha: ArrayLike, eigenvalues: ArrayLike, momentum: ArrayLike) -> np.ndarray:
     """2 log10 of the largest radius over the eigenvalues; -inf where every radius is 0.
 
-    For gradient descent, heavy ball and Nesterov the radius is quasi-convex in the eigenvalue, so the ends (m, L) of a
-    spectrum give the same answer as all of it.
+    For all of these methods the radius is quasi-convex in the eigenvalue, so the ends (m, L) of a spectrum give the
+    same answer as all of it.
 
     Args:
         radius: (alpha * eigenvalue, momentum) -> spectral radius, elementwise.

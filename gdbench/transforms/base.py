@@ -92,18 +92,25 @@ def inner_sample(sample: Callable[..., Any]) -> Callable[..., Any]:
 def moved(problem: Problem, change: Callable[[Any, Any], Any], numbers: Any, **facts: Any) -> Problem:
     """The problem with f(change(x, numbers)) for f(x); ``facts`` are what the change makes of the known ones.
 
-    ``change`` is a module-level function in JAX, ``numbers`` a pytree of arrays (traced).
+    ``change`` is a module-level function in JAX, ``numbers`` a pytree of arrays (traced). A sum of squares remains
+    one; whether a quadratic remains one is for the change to say.
     """
+    if problem.residuals is not None:
+        facts = {"residuals": _composed(problem.residuals, change), **facts}
     return wrapped(problem, _composed(problem.objective, change), {"change": numbers}, **facts)
 
 
 def wrapped(problem: Problem, objective: Callable[..., Any], numbers: Mapping[str, Any], **facts: Any) -> Problem:
-    """The problem with an objective of its own, whose data are the old ones, as "inner", beside these numbers."""
+    """The problem with an objective of its own, whose data are the old ones, as "inner", beside these numbers.
+
+    That it is a quadratic or a sum of squares is forgotten, unless the facts say so.
+    """
 
     def around(data: Any) -> Any:
         return None if data is None else {"inner": data, **numbers}
 
-    told = {"sample": None if problem.sample is None else inner_sample(problem.sample), **facts}
+    sample = None if problem.sample is None else inner_sample(problem.sample)
+    told = {"sample": sample, "quadratic": False, "residuals": None, **facts}
     return replace(problem, objective=objective, data=around(problem.data), held_out=around(problem.held_out), **told)
 
 

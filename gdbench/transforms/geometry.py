@@ -42,7 +42,7 @@ def shift(problem: Problem, generator: np.random.Generator, share: float = 0.2) 
     if problem.within_box and start is not None:
         start = start + by
     return moved(
-        problem, _shifted, by, box=box, start=start,
+        problem, _shifted, by, quadratic=problem.quadratic, box=box, start=start,
         minimizers=None if problem.minimizers is None else problem.minimizers + by,
         # A box that stays shows a part of f that was not in it before.
         all_minimizers=problem.all_minimizers and (problem.within_box or problem.convex is True),
@@ -68,7 +68,8 @@ def rotate(problem: Problem, generator: np.random.Generator) -> Problem:
     kinks = None if problem.kinks is None else centre + (problem.kinks - centre) @ q
     return moved(
         problem, _turned, {"centre": centre, "rotation": q}, **fixed_point(problem, centre),
-        separable=problem.separable and problem.dim == 1, kinks=seen_in(need_box(problem, "rotate"), kinks),
+        quadratic=problem.quadratic, separable=problem.separable and problem.dim == 1,
+        kinks=seen_in(need_box(problem, "rotate"), kinks),
     )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def scale(problem: Problem, generator: np.random.Generator, condition: float = 1
     kinks = None if problem.kinks is None else centre + (problem.kinks - centre) / factors
     return moved(
         problem, _stretched, {"centre": centre, "factors": factors}, **fixed_point(problem, centre),
-        curvature=None, kinks=seen_in(need_box(problem, "scale"), kinks),
+        quadratic=problem.quadratic, curvature=None, kinks=seen_in(need_box(problem, "scale"), kinks),
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def embed(problem: Problem, generator: np.random.Generator, dim: int = 10) -> Pr
 
     curvature = problem.curvature
     return moved(
-        problem, _first, np.zeros(problem.dim),
+        problem, _first, np.zeros(problem.dim), quadratic=problem.quadratic,
         dim=dim, box=(longer(low, -half), longer(high, half)), start=longer(problem.start),
         minimizers=longer(problem.minimizers), kinks=longer(problem.kinks),
         all_minimizers=problem.all_minimizers and not more,

@@ -47,12 +47,16 @@ def _sampler(draw: Callable[..., Any], sample: Callable[..., Any] | None) -> Cal
     return noisy
 
 
-def _noisy(problem: Problem, add: Callable[..., Any], draw: Callable[..., Any], silent: Any) -> Problem:
+def _noisy(
+    problem: Problem, add: Callable[..., Any], draw: Callable[..., Any], silent: Any, linear: bool = True
+) -> Problem:
     """The problem with data {inner, noise, floor}; ``silent`` is the noise that changes nothing."""
     floor = np.float64((problem.minimum or 0.0) - problem.offset if problem.goal == "minimum" else 0.0)
     return wrapped(
         problem, add(problem.objective), {"noise": silent, "floor": floor},
         sample=_sampler(draw, problem.sample), judge_every=max(problem.judge_every, JUDGE_EVERY),
+        # Noise that is linear in x does not bend f.
+        quadratic=problem.quadratic and linear,
     )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def _multiplied(objective: Callable[..., Any]) -> Callable[..., Any]:
 @transform(noise=1.0)
 def multiplicative_noise(problem: Problem, generator: np.random.Generator) -> Problem:
     """f* + (1 + noise xi) (f(x) - f*), xi ~ N(0, 1) at every step: noise that vanishes with the gradient."""
-    return _noisy(problem, _multiplied, _normal, np.zeros(()))
+    return _noisy(problem, _multiplied, _normal, np.zeros(()), linear=False)
 
 
 def _uniforms(key: Any, like: Any) -> Any:

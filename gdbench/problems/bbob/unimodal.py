@@ -25,7 +25,13 @@ def f1(dim: int = 2, instance: int = 1) -> Problem:
         instance: which shift and f_opt, from 1.
     """
     case = instance_of(1, dim, instance)
-    facts = {"separable": True, "convex": True, "curvature": fixed(2.0, 2.0), "curvature_is_local": False}
+    facts = {
+        "separable": True,
+        "convex": True,
+        "curvature": fixed(2.0, 2.0),
+        "curvature_is_local": False,
+        "quadratic": True,
+    }
     return described(case, _sphere, {"x_opt": case.x_opt()}, "sum_i (x_i - x_opt,i)^2", **facts)
 
 

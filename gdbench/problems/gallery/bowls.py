@@ -49,6 +49,7 @@ def schwefel_1_2(dim: int = 2) -> Problem:
         curvature=lambda parameters: _ends_of_partial_sums(dim),
         convex=True,
         separable=dim == 1,
+        quadratic=True,
     )
 
 

@@ -49,9 +49,12 @@ def jennrich_sampson() -> Problem:
     )
 
 
+def _terms_of_bard(x, data, parameters):
+    return data["y"] - (x[0] + data["u"] / (data["v"] * x[1] + data["w"] * x[2]))
+
+
 def _bard(x, data, parameters):
-    model = x[0] + data["u"] / (data["v"] * x[1] + data["w"] * x[2])
-    return jnp.sum((data["y"] - model) ** 2)
+    return jnp.sum(_terms_of_bard(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -62,6 +65,7 @@ def bard() -> Problem:
     return Problem(
         name="bard",
         objective=_bard,
+        residuals=_terms_of_bard,
         dim=3,
         formula="sum_i (y_i - x_1 - i/((16 - i) x_2 + min(i, 16 - i) x_3))^2, i = 1 ... 15",
         source=collected(8, "Bard, SIAM Journal on Numerical Analysis 7 (1970) 157-186"),
@@ -75,11 +79,15 @@ def bard() -> Problem:
     )
 
 
-def _gulf(x, data, parameters):
+def _terms_of_gulf(x, data, parameters):
     gap = jnp.abs(data["u"] - x[1])
     apart = gap > 0
     power = jnp.where(apart, jnp.where(apart, gap, 1) ** x[2], 0)
-    return jnp.sum((jnp.exp(-power / x[0]) - data["share"]) ** 2)
+    return jnp.exp(-power / x[0]) - data["share"]
+
+
+def _gulf(x, data, parameters):
+    return jnp.sum(_terms_of_gulf(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -92,6 +100,7 @@ def gulf() -> Problem:
     return Problem(
         name="gulf",
         objective=_gulf,
+        residuals=_terms_of_gulf,
         dim=3,
         formula="sum_i (exp(-|u_i - x_2|^x_3/x_1) - i/100)^2, u_i = 25 + (-50 ln(i/100))^(2/3), i = 1 ... 99",
         source=collected(11, "Cox, 1969"),
@@ -107,10 +116,14 @@ def gulf() -> Problem:
     )
 
 
-def _box_3d(x, data, parameters):
+def _terms_of_box_3d(x, data, parameters):
     t = data["t"]
     target = x[2] * (jnp.exp(-t) - jnp.exp(-10 * t))
-    return jnp.sum((jnp.exp(-t * x[0]) - jnp.exp(-t * x[1]) - target) ** 2)
+    return jnp.exp(-t * x[0]) - jnp.exp(-t * x[1]) - target
+
+
+def _box_3d(x, data, parameters):
+    return jnp.sum(_terms_of_box_3d(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -119,6 +132,7 @@ def box_3d() -> Problem:
     return Problem(
         name="box_3d",
         objective=_box_3d,
+        residuals=_terms_of_box_3d,
         dim=3,
         formula="sum_i (exp(-t x_1) - exp(-t x_2) - x_3 (exp(-t) - exp(-10 t)))^2, t = i/10, i = 1 ... 10",
         source=collected(12, "Box, The Computer Journal 9 (1966) 67-77"),
@@ -132,9 +146,13 @@ def box_3d() -> Problem:
     )
 
 
-def _kowalik_osborne(x, data, parameters):
+def _terms_of_kowalik_osborne(x, data, parameters):
     u = data["u"]
-    return jnp.sum((data["y"] - x[0] * (u**2 + u * x[1]) / (u**2 + u * x[2] + x[3])) ** 2)
+    return data["y"] - x[0] * (u**2 + u * x[1]) / (u**2 + u * x[2] + x[3])
+
+
+def _kowalik_osborne(x, data, parameters):
+    return jnp.sum(_terms_of_kowalik_osborne(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -146,6 +164,7 @@ def kowalik_osborne() -> Problem:
     return Problem(
         name="kowalik_osborne",
         objective=_kowalik_osborne,
+        residuals=_terms_of_kowalik_osborne,
         dim=4,
         formula="sum_i (y_i - x_1 (u_i^2 + u_i x_2)/(u_i^2 + u_i x_3 + x_4))^2, i = 1 ... 11",
         source=collected(15, "Kowalik and Osborne, Methods for Unconstrained Optimization Problems, 1968"),
@@ -203,10 +222,13 @@ def brown_dennis() -> Problem:
     )
 
 
-def _biggs_exp6(x, data, parameters):
+def _terms_of_biggs_exp6(x, data, parameters):
     t = data["t"]
-    model = x[2] * jnp.exp(-t * x[0]) - x[3] * jnp.exp(-t * x[1]) + x[5] * jnp.exp(-t * x[4])
-    return jnp.sum((model - data["y"]) ** 2)
+    return x[2] * jnp.exp(-t * x[0]) - x[3] * jnp.exp(-t * x[1]) + x[5] * jnp.exp(-t * x[4]) - data["y"]
+
+
+def _biggs_exp6(x, data, parameters):
+    return jnp.sum(_terms_of_biggs_exp6(x, data, parameters) ** 2)
 
 
 def _fits_of_biggs() -> np.ndarray:
@@ -228,6 +250,7 @@ def biggs_exp6() -> Problem:
     return Problem(
         name="biggs_exp6",
         objective=_biggs_exp6,
+        residuals=_terms_of_biggs_exp6,
         dim=6,
         formula="sum_i (x_3 exp(-t x_1) - x_4 exp(-t x_2) + x_6 exp(-t x_5) - y_i)^2, "
         "y_i = exp(-t) - 5 exp(-10 t) + 3 exp(-4 t), t = i/10, i = 1 ... 13",
@@ -253,10 +276,13 @@ OSBORNE = (
 )  # fmt: skip
 
 
-def _osborne_1(x, data, parameters):
+def _terms_of_osborne_1(x, data, parameters):
     t = data["t"]
-    model = x[0] + x[1] * jnp.exp(-t * x[3]) + x[2] * jnp.exp(-t * x[4])
-    return jnp.sum((data["y"] - model) ** 2)
+    return data["y"] - (x[0] + x[1] * jnp.exp(-t * x[3]) + x[2] * jnp.exp(-t * x[4]))
+
+
+def _osborne_1(x, data, parameters):
+    return jnp.sum(_terms_of_osborne_1(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -269,6 +295,7 @@ def osborne_1() -> Problem:
     return Problem(
         name="osborne_1",
         objective=_osborne_1,
+        residuals=_terms_of_osborne_1,
         dim=5,
         formula="sum_i (y_i - x_1 - x_2 exp(-t x_4) - x_3 exp(-t x_5))^2, t = 10 (i - 1), i = 1 ... 33",
         source=collected(17, "Osborne, 1972"),
@@ -282,8 +309,12 @@ def osborne_1() -> Problem:
     )
 
 
+def _terms_of_meyer(x, data, parameters):
+    return x[0] * jnp.exp(x[1] / (data["t"] + x[2])) - data["y"]
+
+
 def _meyer(x, data, parameters):
-    return jnp.sum((x[0] * jnp.exp(x[1] / (data["t"] + x[2])) - data["y"]) ** 2)
+    return jnp.sum(_terms_of_meyer(x, data, parameters) ** 2)
 
 
 @problem_family()
@@ -294,6 +325,7 @@ def meyer() -> Problem:
     return Problem(
         name="meyer",
         objective=_meyer,
+        residuals=_terms_of_meyer,
         dim=3,
         formula="sum_i (x_1 exp(x_2/(45 + 5 i + x_3)) - y_i)^2, i = 1 ... 16",
         source=collected(10, "Meyer, 1970"),

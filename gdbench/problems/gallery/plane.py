@@ -106,6 +106,10 @@ def _cube(x, data, parameters):
     return 100 * (x[1] - x[0] ** 3) ** 2 + (1 - x[0]) ** 2
 
 
+def _terms_of_cube(x, data, parameters):
+    return jnp.stack([10 * (x[1] - x[0] ** 3), 1 - x[0]])
+
+
 @problem_family("cube")
 def cubic_valley() -> Problem:
     """100 (y - x^3)^2 + (1 - x)^2: a curved valley like Rosenbrock's, with a bend at its inflection.
@@ -117,6 +121,7 @@ def cubic_valley() -> Problem:
     return Problem(
         name="cube",
         objective=_cube,
+        residuals=_terms_of_cube,
         dim=2,
         formula="100 (y - x^3)^2 + (1 - x)^2",
         source=surveyed("Lavi and Vogl (eds.), Recent Advances in Optimization Techniques, Wiley, 1966 (Leon)"),
@@ -254,6 +259,11 @@ def _price_4(x, data, parameters):
     return (b * (2 * a**3 - b**2)) ** 2 + (6 * a - b**2 + b) ** 2
 
 
+def _terms_of_price_4(x, data, parameters):
+    a, b = x[0], x[1]
+    return jnp.stack([b * (2 * a**3 - b**2), 6 * a - b**2 + b])
+
+
 @problem_family()
 def price_4() -> Problem:
     """Two cubics squared: three zeros, one of them flat in one direction, and walls of eighth order.
@@ -264,6 +274,7 @@ def price_4() -> Problem:
     return Problem(
         name="price_4",
         objective=_price_4,
+        residuals=_terms_of_price_4,
         dim=2,
         formula="(2 x^3 y - y^3)^2 + (6 x - y^2 + y)^2",
         source=surveyed("Price, The Computer Journal 20 (1977) 367-370"),

@@ -19,12 +19,18 @@ def _freudenstein_roth(x, data, parameters):
     return (a - 13 + ((5 - b) * b - 2) * b) ** 2 + (a - 29 + ((b + 1) * b - 14) * b) ** 2
 
 
+def _terms_of_freudenstein_roth(x, data, parameters):
+    a, b = x[0], x[1]
+    return jnp.stack([a - 13 + ((5 - b) * b - 2) * b, a - 29 + ((b + 1) * b - 14) * b])
+
+
 @problem_family()
 def freudenstein_roth() -> Problem:
     """Two cubics squared: the start of the literature leads into a local minimum of 48.98 at (11.41, -0.8968)."""
     return Problem(
         name="freudenstein_roth",
         objective=_freudenstein_roth,
+        residuals=_terms_of_freudenstein_roth,
         dim=2,
         formula="(x - 13 + ((5 - y) y - 2) y)^2 + (x - 29 + ((y + 1) y - 14) y)^2",
         source=collected(2, "Freudenstein and Roth, Journal of the ACM 10 (1963) 550-556"),
@@ -47,6 +53,10 @@ def _powell_badly_scaled(x, data, parameters):
     return (1e4 * x[0] * x[1] - 1) ** 2 + (jnp.exp(-x[0]) + jnp.exp(-x[1]) - 1.0001) ** 2
 
 
+def _terms_of_powell(x, data, parameters):
+    return jnp.stack([1e4 * x[0] * x[1] - 1, jnp.exp(-x[0]) + jnp.exp(-x[1]) - 1.0001])
+
+
 @problem_family()
 def powell_badly_scaled() -> Problem:
     """10^4 xy = 1 and exp(-x) + exp(-y) = 1.0001: condition 7e17 at the two minima, beyond what float64 resolves."""
@@ -54,6 +64,7 @@ def powell_badly_scaled() -> Problem:
     return Problem(
         name="powell_badly_scaled",
         objective=_powell_badly_scaled,
+        residuals=_terms_of_powell,
         dim=2,
         formula="(1e4 x y - 1)^2 + (exp(-x) + exp(-y) - 1.0001)^2",
         source=collected(3, "Powell, 1970"),
@@ -74,12 +85,17 @@ def _brown_badly_scaled(x, data, parameters):
     return (x[0] - 1e6) ** 2 + (x[1] - 2e-6) ** 2 + (x[0] * x[1] - 2) ** 2
 
 
+def _terms_of_brown(x, data, parameters):
+    return jnp.stack([x[0] - 1e6, x[1] - 2e-6, x[0] * x[1] - 2])
+
+
 @problem_family()
 def brown_badly_scaled() -> Problem:
     """Minimizers of 10^6 and 2 10^-6 in one vector: the same rate and tolerance cannot serve both coordinates."""
     return Problem(
         name="brown_badly_scaled",
         objective=_brown_badly_scaled,
+        residuals=_terms_of_brown,
         dim=2,
         formula="(x - 1e6)^2 + (y - 2e-6)^2 + (x y - 2)^2",
         source=collected(4, "Brown"),
@@ -94,12 +110,23 @@ def brown_badly_scaled() -> Problem:
     )
 
 
-def _helical_valley(x, data, parameters):
+def _off_the_helix(x):
+    """How far a point is from the height of the helix, and its distance to the axis from 1."""
     square = x[0] ** 2 + x[1] ** 2
     apart = square > 0
     # The angle counts from the negative y axis, where it jumps by a whole turn; on the z axis it is put to 0.
     turns = jnp.arctan2(jnp.where(apart, -x[0], -1), jnp.where(apart, x[1], 0)) / (2 * math.pi) + 0.25
-    return 100 * ((x[2] - 10 * turns) ** 2 + (root(square) - 1) ** 2) + x[2] ** 2
+    return x[2] - 10 * turns, root(square) - 1
+
+
+def _helical_valley(x, data, parameters):
+    height, distance = _off_the_helix(x)
+    return 100 * (height**2 + distance**2) + x[2] ** 2
+
+
+def _terms_of_helical_valley(x, data, parameters):
+    height, distance = _off_the_helix(x)
+    return jnp.stack([10 * height, 10 * distance, x[2]])
 
 
 @problem_family()
@@ -109,6 +136,7 @@ def helical_valley() -> Problem:
     return Problem(
         name="helical_valley",
         objective=_helical_valley,
+        residuals=_terms_of_helical_valley,
         dim=3,
         formula="100 ((z - 10 t)^2 + (sqrt(x^2 + y^2) - 1)^2) + z^2, 2 pi t the angle of (x, y) in (-pi/2, 3 pi/2)",
         source=collected(7, "Fletcher and Powell, The Computer Journal 6 (1963) 163-168"),

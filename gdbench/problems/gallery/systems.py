@@ -21,10 +21,14 @@ def over_zeros(*jacobians: np.ndarray) -> tuple[float, float]:
     return min(smallest), max(largest)
 
 
-def _trigonometric(x, data, parameters):
+def _terms_of_trigonometric(x, data, parameters):
     i = numbers(x)
     dips = one_minus_cos(x)
-    return jnp.sum((jnp.sum(dips) + i * (dips - jnp.sin(x))) ** 2)
+    return jnp.sum(dips) + i * (dips - jnp.sin(x))
+
+
+def _trigonometric(x, data, parameters):
+    return jnp.sum(_terms_of_trigonometric(x, data, parameters) ** 2)
 
 
 @functools.cache
@@ -72,6 +76,7 @@ def trigonometric(dim: int = 2) -> Problem:
     return Problem(
         name="trigonometric",
         objective=_trigonometric,
+        residuals=_terms_of_trigonometric,
         dim=dim,
         formula="sum_i (n - sum_j cos x_j + i (1 - cos x_i - sin x_i))^2",
         source=collected(26, "Spedicato, 1975"),
@@ -92,6 +97,12 @@ def _variably_dimensioned(x, data, parameters):
     return jnp.sum(away**2) + weighted**2 + weighted**4
 
 
+def _terms_of_variably_dimensioned(x, data, parameters):
+    away = x - 1
+    weighted = jnp.sum(numbers(x) * away)
+    return jnp.append(away, jnp.stack([weighted, weighted**2]))
+
+
 @problem_family()
 def variably_dimensioned(dim: int = 2) -> Problem:
     """A sphere with a quartic wall across one direction: curvature 2, but 2 + n^3/1.5 along (1, 2, ..., n).
@@ -104,6 +115,7 @@ def variably_dimensioned(dim: int = 2) -> Problem:
     return Problem(
         name="variably_dimensioned",
         objective=_variably_dimensioned,
+        residuals=_terms_of_variably_dimensioned,
         dim=dim,
         formula="sum_i (x_i - 1)^2 + s^2 + s^4, s = sum_i i (x_i - 1)",
         source=collected(25, "from the collection itself"),
@@ -122,6 +134,10 @@ def variably_dimensioned(dim: int = 2) -> Problem:
 def _brown_almost_linear(x, data, parameters):
     total = jnp.sum(x) - (x.size + 1)
     return jnp.sum((x[:-1] + total) ** 2) + (jnp.prod(x) - 1) ** 2
+
+
+def _terms_of_brown_almost_linear(x, data, parameters):
+    return jnp.append(x[:-1] + (jnp.sum(x) - (x.size + 1)), jnp.prod(x) - 1)
 
 
 @functools.cache
@@ -165,6 +181,7 @@ def brown_almost_linear(dim: int = 2) -> Problem:
     return Problem(
         name="brown_almost_linear",
         objective=_brown_almost_linear,
+        residuals=_terms_of_brown_almost_linear,
         dim=dim,
         formula="sum_{i<n} (x_i + sum_j x_j - (n + 1))^2 + (prod_j x_j - 1)^2",
         source=collected(27, "Brown, SIAM Journal on Numerical Analysis 6 (1969) 560-569"),
@@ -180,9 +197,13 @@ def brown_almost_linear(dim: int = 2) -> Problem:
     )
 
 
-def _broyden_tridiagonal(x, data, parameters):
+def _terms_of_broyden_tridiagonal(x, data, parameters):
     before, after = jnp.pad(x[:-1], (1, 0)), jnp.pad(x[1:], (0, 1))
-    return jnp.sum(((3 - 2 * x) * x - before - 2 * after + 1) ** 2)
+    return (3 - 2 * x) * x - before - 2 * after + 1
+
+
+def _broyden_tridiagonal(x, data, parameters):
+    return jnp.sum(_terms_of_broyden_tridiagonal(x, data, parameters) ** 2)
 
 
 def _jacobian_of_broyden(x: np.ndarray) -> np.ndarray:
@@ -224,6 +245,7 @@ def broyden_tridiagonal(dim: int = 10) -> Problem:
     return Problem(
         name="broyden_tridiagonal",
         objective=_broyden_tridiagonal,
+        residuals=_terms_of_broyden_tridiagonal,
         dim=dim,
         formula="sum_i ((3 - 2 x_i) x_i - x_{i-1} - 2 x_{i+1} + 1)^2, x_0 = x_{n+1} = 0",
         source=collected(30, "Broyden, Mathematics of Computation 19 (1965) 577-593"),

@@ -118,6 +118,7 @@ def badly_scaled(dim: int = 2) -> Problem:
         curvature=curvature,
         convex=True,
         separable=True,
+        quadratic=True,
         data={"exponents": exponents},
     )
 

@@ -36,6 +36,7 @@ def saddle() -> Problem:
         curvature=fixed(-2.0, 2.0),
         convex=False,
         separable=True,
+        quadratic=True,
     )
 
 
