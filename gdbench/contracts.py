@@ -305,6 +305,7 @@ class Optimizer:
         uses_gradient: at rest means a vanishing gradient; otherwise that no move is proposed.
         rests: whether a step without a move says that no other follows: not so where proposals are drawn at random,
             and such a method is never at rest (only asked where it uses no gradient).
+        random: whether it draws random numbers of its own, so that seeds are an axis on deterministic problems too.
         init_cost: evaluations spent by ``init``.
         theory: name of the closed form in ``gdbench.theory`` that describes it on a quadratic.
         notes: known faults and limits, printed by the report.
@@ -327,6 +328,7 @@ class Optimizer:
     judge: Callable[..., Array] | None = None
     uses_gradient: bool = True
     rests: bool = True
+    random: bool = False
     init_cost: Cost = Cost()
     theory: Named = None
     notes: str = ""

@@ -152,7 +152,7 @@ def sweep(
         batch: rows of the data that a step sees, drawn anew for each; all of them by default.
         held_out: data of the same form that no step sees: the column ``f_held_out`` judges the end point on them.
         starts: ``gd.starts("sobol", 64)``; by default the problem's own start.
-        seeds: noise seeds on stochastic problems.
+        seeds: noise seeds, where problem or optimizer draws random numbers.
         seed: seeds starts and noise.
         dtype: "float32" or "float64".
         targets: τ of the targets f* + τ S whose first hits are recorded.

@@ -140,7 +140,7 @@ class Experiment(Form):
     evaluations: float | None = Field(None, gt=0, description="no step is begun once so much is spent: f + g + 2 hvp")
     learning_rate: AxisValues | None = Field(None, description="for every optimizer that has one")
     starts: StartsTable = Field(default_factory=Starts)
-    seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds on stochastic problems")
+    seeds: int = Field(1, ge=1, le=1_000_000, description="noise seeds where problem or optimizer is random")
     targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")

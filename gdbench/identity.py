@@ -75,6 +75,9 @@ class _Walk:
         """An object: its class, and what it holds where that is not told by a version."""
         kind = type(value)
         held = getattr(value, "__dict__", None)
+        if held and kind.__module__.split(".")[0] == "gdbench":
+            # Its class is known by the version; what it holds may be a user's.
+            return f"{kind.__qualname__} {self.describe(dict(held))}"
         if kind.__module__.split(".")[0] in OURS:
             # A jitted or wrapped function is what it wraps.
             wrapped = getattr(value, "__wrapped__", None)

@@ -298,7 +298,7 @@ def grid_of(trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice) -> 
     if clash:
         raise SuiteError([f"{optimizer.label} on {choice.problem.label}: both have an axis {sorted(clash)[0]!r}"])
     axes += [Axis(name, "parameter", values) for name, values in choice.axes.items()]
-    noisy = choice.problem.stochastic
+    noisy = choice.problem.stochastic or optimizer.optimizer.random
     axes.append(Axis("seed", "seed", _count(trial.seeds if noisy else 1)))
     axes.append(Axis("start", "start", _count(trial.starts.count(choice.problem))))
     return Grid(tuple(axes))

@@ -262,6 +262,36 @@ def test_run_status_report(cli, place, fast_report):
     assert cli("status", str(again.document["run"]), "--json").document["done"] == 3
 
 
+UNFIT = """
+[suite]
+name = "unfit"
+
+[[experiment]]
+problems = ["rastrigin"]
+optimizers = ["gauss_newton", "gd"]
+steps = 40
+learning_rate = [0.001]
+"""
+
+
+@pytest.mark.slow
+def test_what_an_optimizer_is_not_made_for_is_left_out_and_told(cli, place):
+    (place / "suites" / "unfit.toml").write_text(UNFIT)
+    said = cli("run", "unfit", "--json")
+    assert said.code == 0 and all(failure["refused"] for failure in said.document["failures"])
+    left, ran = said.document["cells"]
+    why = "gauss_newton needs a sum of squares whose residuals are known: rastrigin does not serve it"
+    assert (left["refused"], left["failed"], left["stored"]) == (True, why, 0)
+    assert (ran["refused"], ran["failed"], ran["stored"]) == (False, None, 1)
+    assert "failed" not in said.err
+    status = cli("status", "unfit")
+    assert status.code == 0 and f"left out: {why}" in status.out and "2 of 2 cells done" in status.out
+    assert why in Path(said.document["report"]).read_text()
+    # It is not tried again as what failed would be.
+    again = cli("run", "unfit", "--json", "--no-report")
+    assert again.code == 0 and again.document["run"] == said.document["run"]
+
+
 @pytest.mark.slow
 def test_run_writes_its_report(cli, place):
     said = cli("run", "small", "--json")

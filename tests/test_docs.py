@@ -60,6 +60,16 @@ def test_the_python_of_the_readme_runs(folder):
     assert list(quartic.table["f_start"]) == [81, np.float32(8.1)]
     clipped = gd.sweep("parabola", names["clipped"], learning_rate=0.1, clip=[0.5, 1.0], steps=100).table
     assert list(clipped["clip"]) == [0.5, 1.0] and (clipped["outcome"] == "converged").all()
+    ahead = gd.sweep("parabola", names["ahead"], x0=[2.0], learning_rate=0.1, steps=50, dtype="float64").table
+    assert ahead["optimizer"][0] == "look_ahead" and ahead["g_evals"][0] == 50
+    # x + v with v = 0.8 v - 0.1 · 2 (x + 0.8 v), by hand.
+    x, v = 2.0, 0.0
+    for _ in range(50):
+        v = 0.8 * v - 0.2 * (x + 0.8 * v)
+        x += v
+    assert np.isclose(ahead["f_final"][0], x**2, rtol=1e-9)
+    spent = names["spent"].iloc[0]
+    assert 60 <= spent["f_evals"] + spent["g_evals"] < 120
     fitted = gd.sweep(names["fit"], "gd", learning_rate=0.1, steps=300).table
     # The noise has the standard deviation 0.1; the target allows a fifth more than its variance.
     assert fitted["f_final"][0] < 0.015 and fitted["f_held_out"][0] < 0.02

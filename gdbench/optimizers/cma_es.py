@@ -64,4 +64,5 @@ cma_es = host_method(
         "population": Hyperparameter(0, "pycma: 4 + 3 ln n, rounded down", static=True),
     },
     formula=_FORMULA, source=_SOURCE, family="derivative-free", uses_gradient=False, most_dim=200,
+    random=True,
 )  # fmt: skip

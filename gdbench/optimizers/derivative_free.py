@@ -99,6 +99,7 @@ random_search = Optimizer(
     family="derivative-free",
     uses_gradient=False,
     rests=False,
+    random=True,
     init_cost=Cost(f=1),
     costs="1 f",
 )

@@ -109,5 +109,6 @@ spsa = Optimizer(
     family="derivative-free",
     uses_gradient=False,
     rests=False,
+    random=True,
     costs="2 f",
 )

@@ -20,10 +20,10 @@ from gdbench.optimizers import optax_source as source
 from gdbench.optimizers.optax_step import from_builder, look_into
 from gdbench.optimizers.rules import RATE
 
-TOLD = ("f_min", "lower_bound", "key", "seed", "hessian_diagonal_fn")
-"""Parameters that the problem and the descent answer: the minimum, and random numbers of a lane's own."""
-
 MINIMUM = ("f_min", "lower_bound")
+RANDOM = ("key", "seed", "hessian_diagonal_fn")
+TOLD = (*MINIMUM, *RANDOM)
+"""Parameters that the problem and the descent answer: the minimum, and random numbers of a lane's own."""
 
 
 def hyperparameters_at(path: str, own_decay: bool = False) -> dict[str, Hyperparameter]:
@@ -98,6 +98,7 @@ def described(path: str) -> dict[str, Any]:
         "costs": facts.COSTS.get(path, "1 g"),
         "family": "oracle" if asks_minimum else "gradient",
         "needs": ("minimum",) if asks_minimum else (),
+        "random": bool(set(RANDOM) & set(source.exported()[path])),
     }
 
 

@@ -1,9 +1,10 @@
 """Minimisers of scipy, as ``scipy/<name>``: they run on the host, and one of their iterations is a step.
 
 A step ends where scipy calls back; what it returns is the last point, and is held when it ends by itself. Tolerances
-are set so that it does not end while the gap can still fall: to zero, and for norms of the gradient to 1e-150. TNC, which wanders at zero, ends where f falls by less than 1e-20 (Powell has such a rule
-built in); COBYQA where its trust radius is the precision of the numbers. Limits of iterations and evaluations are out
-of reach. Gradients are those of the problem: no difference quotient of values is formed.
+are set so that it does not end while the gap can still fall: to zero, or to 1e-150 (norms of the gradient, and SLSQP's
+fall of f). TNC, which wanders at zero, ends where f falls by less than 1e-20, Powell has such a rule built in, and
+COBYQA ends where its trust radius is the precision of the numbers. Limits of iterations and evaluations are out of
+reach. Gradients are those of the problem: no difference quotient of values is formed.
 
 Counted is what scipy asks: a value alone is 1 f, a value of which the gradient is asked as well is 1 g, a product with
 the Hessian is 1 h, and a whole Hessian is n h.
@@ -134,7 +135,7 @@ tnc = _method(
 )  # fmt: skip
 
 slsqp = _method(
-    "slsqp", "SLSQP", "g", lambda oracle, h: {"ftol": 0, "maxiter": ENDLESS},
+    "slsqp", "SLSQP", "g", lambda oracle, h: {"ftol": LEAST, "maxiter": ENDLESS},
     "x ← x − t B⁻¹ g, B the Hessian by damped updates of BFGS, t by a search",
     "Kraft, DFVLR-FB 88-28 (1988)", most_dim=200, family="quasi-Newton",
 )  # fmt: skip

@@ -36,7 +36,7 @@ BY_HAND: dict[str, tuple[str, dict[str, Any], str]] = {
     "nelder_mead": ("Nelder-Mead", {"xatol": 0, "fatol": 0, "maxiter": MANY, "maxfev": MANY}, ""),
     "newton_cg": ("Newton-CG", {"xtol": 0, "maxiter": MANY}, "jac hessp"),
     "powell": ("Powell", {"ftol": 0, "maxiter": MANY, "maxfev": MANY}, ""),
-    "slsqp": ("SLSQP", {"ftol": 0, "maxiter": MANY}, "jac"),
+    "slsqp": ("SLSQP", {"ftol": TINY, "maxiter": MANY}, "jac"),
     "tnc": ("TNC", {"ftol": 1e-20, "xtol": 0, "gtol": 0, "minfev": -np.inf, "maxfun": MANY}, "jac"),
     "trust_exact": ("trust-exact", {"gtol": TINY, "maxiter": MANY}, "jac hess"),
     "trust_krylov": ("trust-krylov", {"gtol": TINY, "maxiter": MANY}, "jac hessp"),
