@@ -311,8 +311,8 @@ class Optimizer:
         notes: known faults and limits, printed by the report.
         needs: what it asks of a problem beside values and gradients, keys of ``NEEDS``.
         most_dim: the largest dimension it is made for; None for any.
-        rule: the name that one rule has under all of its names in the catalogue, so that it is ranked once; None where it
-            has no other.
+        rule: the name that one rule has under all of its names in the catalogue, so that it is ranked once; None where
+            it has no other.
         costs: cost of a step in plain text, n the dimension: '1 g', 'n+1 f'.
         host: runs a whole descent on the host, (HostOracle, x0, h) -> None, see ``gdbench.kernels.host``; ``init`` and
             ``step`` are then not asked. None for a method in JAX.

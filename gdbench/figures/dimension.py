@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
-from gdbench.figures.choose import RECORD, best_setting, floats, ran, rows, shown_on, where
+from gdbench.figures.choose import RECORD, best_setting, floats, keep, ran, rows, shown_on, where
 from gdbench.figures.lines import QUANTILES, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
 from gdbench.measures.base import converged, cost_at_settle
@@ -69,8 +69,9 @@ def data(results: Results, problem: str, dtype: str) -> DataFrame:
     names = ["optimizer", "dim", "low", "median", "high", "converged", "descents"]
     frame = DataFrame(found, columns=names).sort_values(["optimizer", "dim"], kind="stable", ignore_index=True)
     order = list(dict.fromkeys(label for label, *_ in found))
-    frame = pd.concat([frame[frame["optimizer"] == label] for label in order], ignore_index=True)
-    texts = {label: f"{label}: {growth(frame[frame['optimizer'] == label])}" for label in order}
+    lines = {label: keep(frame, frame["optimizer"] == label) for label in order}
+    frame = pd.concat(list(lines.values()), ignore_index=True)
+    texts = {label: f"{label}: {growth(line)}" for label, line in lines.items()}
     frame.attrs = {"heading": f"{problem} · {dtype}", "title": "", "texts": texts, "styles": run_styles(results)}
     return frame
 

@@ -98,6 +98,7 @@ class Descent:
             return jnp.asarray(problem.objective(self.unravel(x), data, parameters), x.dtype)
 
         def residuals(x: Any) -> Any:
+            assert problem.residuals is not None
             return jnp.asarray(problem.residuals(self.unravel(x), data, parameters), x.dtype)
 
         def hvp(x: Any, v: Any) -> Any:

@@ -63,9 +63,26 @@ def _gauss_newton(oracle: Oracle, x: Array, state: Any, h: Any, k: Array) -> Ste
     """
     columns, residuals = jacobian_and_residuals(oracle, x)
     damped = jnp.concatenate([columns, jnp.sqrt(h.damping) * jnp.eye(x.shape[0], dtype=x.dtype)])
-    step = jnp.linalg.lstsq(damped, jnp.concatenate([residuals, jnp.zeros_like(x)]))[0]
+    step = least_squares(damped, jnp.concatenate([residuals, jnp.zeros_like(x)]))
     value, gradient = jnp.sum(residuals**2), 2 * residuals @ columns
     return Step(x - h.learning_rate * step.astype(x.dtype), state, value, gradient, Cost(g=x.shape[0]))
+
+
+def least_squares(a: Array, b: Array) -> Array:
+    """The shortest x that makes |a x − b| least, a of shape [m, n] with m ≥ n.
+
+    By QR where a has full rank, otherwise by the eigenvectors of aᵀa. Not by singular values: on several CPU devices at
+    once XLA's decomposition waits for itself for ever.
+    """
+    tiny = a.shape[1] * jnp.finfo(a.dtype).eps
+    q, r = jnp.linalg.qr(a)
+    size = jnp.abs(jnp.diagonal(r))
+    full = jnp.min(size) > tiny * jnp.max(size)
+    direct = jax.scipy.linalg.solve_triangular(jnp.where(full, r, jnp.eye(a.shape[1], dtype=a.dtype)), q.T @ b)
+    values, vectors = jnp.linalg.eigh(a.T @ a)
+    kept = values > tiny * values[-1]
+    shortest = vectors @ (jnp.where(kept, 1 / jnp.where(kept, values, 1), 0) * (vectors.T @ (a.T @ b)))
+    return jnp.where(full, direct, shortest)
 
 
 def jacobian_and_residuals(oracle: Oracle, x: Array) -> tuple[Array, Array]:

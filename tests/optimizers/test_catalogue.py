@@ -78,6 +78,7 @@ INERT: dict[tuple[str, str], str] = {
     ("optax/zoom_linesearch", "slope_rtol"): "on a quadratic the first trial that bends enough descends enough",
     ("optax/zoom_linesearch", "approx_dec_rtol"): "the exact test of descent holds first",
     ("optax/zoom_linesearch", "stepsize_precision"): "a search that succeeds does not come to it",
+    ("optax/contrib/reduce_on_plateau", "min_scale"): "a floor far below what the plateaus bring the rate to",
     ("rprop", "step_max"): "a cap of 50, larger than the box",
     ("optax/rprop", "max_step_size"): "a cap of 50, larger than the box",
     ("steepest_descent", "initial"): "the step on a quadratic is exact",
@@ -85,6 +86,11 @@ INERT: dict[tuple[str, str], str] = {
     ("steepest_descent", "slope"): "the step on a quadratic is exact",
 }
 """Numbers that change no byte on these problems, with the reason; on matrices those of matrices must."""
+
+UPSTREAM: dict[str, str] = {
+    "scipy/trust_krylov": "scipy's trlib asks for another number of products from one run to the next, once at rest",
+}
+"""Methods whose counts cannot be repeated, with the reason; what they find can."""
 
 NO_DEFAULT: dict[str, dict[str, Any]] = {}
 """Values for numbers beside the rate that have no default."""
@@ -114,7 +120,7 @@ def test_an_entry_says_what_it_is(name: str) -> None:
 
 
 def test_the_tables_of_exceptions_hold_no_stranger() -> None:
-    assert set(NEVER_CONVERGES) | set(NO_DEFAULT) | CORE <= set(CATALOGUE)
+    assert set(NEVER_CONVERGES) | set(UPSTREAM) | set(NO_DEFAULT) | CORE <= set(CATALOGUE)
     assert all(parameter in CATALOGUE[name].hyperparameters for name, parameter in INERT)
     assert all(set(precisions) <= set(PRECISIONS) and precisions for _, *precisions in NEVER_CONVERGES.values())
 
@@ -277,7 +283,7 @@ def test_a_method_in_one_program(name: str, dtype: str) -> None:
     _check_costs(CATALOGUE[name], found)
     _check_descents(name, dtype, found)
     _check_numbers(name, dtype, found)
-    _check_places(found)
+    _check_places(name, found)
 
 
 def _check_costs(rule: Optimizer, found: Ran) -> None:
@@ -331,10 +337,12 @@ def _check_numbers(name: str, dtype: str, found: Ran) -> None:
         assert excused or not same, f"{parameter} changes nothing"
 
 
-def _check_places(found: Ran) -> None:
+def _check_places(name: str, found: Ran) -> None:
     """What a lane returns does not depend on its block, its place there, or its neighbours."""
     count = len(found.lanes.x0)
     order = np.random.default_rng(0).permutation(count)
     again = execute_all(found.run, take(found.lanes, order))
     for key, column in found.records.items():
+        if name in UPSTREAM and key.endswith("counts"):
+            continue
         assert again[key].tobytes() == column[order].tobytes(), key

@@ -20,6 +20,7 @@ import pytest
 import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import Cost, Hyperparameter, Optimizer, Oracle, Problem, Step
+from gdbench.kernels import host
 from gdbench.kernels.compiler import jit
 from gdbench.optimizers.rules import static_values
 
@@ -271,3 +272,33 @@ def test_the_columns_of_a_sweep_are_what_was_executed(name: str) -> None:
             if spent is not None:  # only what differs from step to step is counted as it goes
                 assert list(spent) == [walked.said[hit][i] for hit in hits]
                 np.testing.assert_array_equal(row[f"trace_{column}"][1:], walked.executed[1:, i])
+
+
+# Methods on the host
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - set(JAX_METHODS)))
+def test_a_method_on_the_host_counts_every_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls of the jitted problem, whatever they are counted as: values, gradients or products with the Hessian."""
+    asked: list[int] = []
+
+    def counting(descent: Any) -> dict[str, Any]:
+        points = {"values": lambda x: len(x), "hessian": lambda x: len(x)}
+
+        def wrapped(kind: str, function: Any) -> Any:
+            def call(x: Any, *more: Any) -> Any:
+                asked.append(points.get(kind, lambda x: 1)(x))
+                return function(x, *more)
+
+            return call
+
+        return {kind: wrapped(kind, function) for kind, function in original(descent).items()}
+
+    original = host.host_functions
+    monkeypatch.setattr(host, "host_functions", counting)
+    row = gd.sweep("rosenbrock", name, x0=list(START), steps=STEPS, dtype="float64", trace=10_000).table.iloc[0]
+    columns = ["f_evals", "g_evals", "hvp_evals"]
+    assert row[columns].sum() == sum(asked) >= STEPS
+    spent = np.array([row[f"trace_{column}"] for column in columns])
+    assert (np.diff(spent) >= 0).all() and spent[:, -1].tolist() == row[columns].tolist()
