@@ -185,6 +185,10 @@ def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None =
     blocks = -(-min(cell.lanes_per_instance, cell.shard) // cell.block)
     if cell.descent.optimizer.host is not None:
         return CellRun(cell, trial, host.HostProgram(cell.descent, cell.dtype, cell.block, 1, devices[:1]))
+    if cell.platform == "cpu" and cell.error is None and cell.descent.calls_lapack:
+        # Decompositions that run on two CPU devices of one process at once may wait for each other for ever
+        # (jaxlib 0.10.2: gauss_newton with singular values, 64 lanes a block). The devices change no row.
+        devices = devices[:1]
     tile = tile or max(1, min(MOST_TILE, -(-blocks // len(devices))))
     return CellRun(cell, trial, execute.Program(cell.descent, cell.dtype, cell.block, tile, devices))
 

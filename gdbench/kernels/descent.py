@@ -66,6 +66,20 @@ def unravel_of(problem: Problem) -> Callable[[Any], Any]:
     return unravel
 
 
+LAPACK = ("lu", "svd", "qr", "geqrf", "geqp3", "householder_product", "eigh", "eig", "schur", "hessenberg", "cholesky")
+"""Primitives that JAX hands to LAPACK on a CPU."""
+
+
+def primitives(jaxpr: Any) -> Iterator[str]:
+    """Names of the primitives of a jaxpr and of those within it."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from primitives(inner)
+
+
 def fixed_cost(cost: Cost) -> bool:
     """Whether a step states its cost as plain integers."""
     return all(isinstance(n, int) for n in cost)
@@ -130,17 +144,28 @@ class Descent:
         return state, self.optimizer.step(oracle, x, state, h, jnp.int32(0))
 
     @functools.cached_property
-    def step_cost(self) -> Cost:
-        """Cost of one step as the step states it: integers, or tracers where it varies."""
+    def _first_step(self) -> tuple[Cost, bool]:
+        """What the first step costs, and whether it calls LAPACK."""
         cost: list[Cost] = []
 
         def once(x: Any) -> Any:
-            cost.append(self._trial(x)[1].cost)
-            return x
+            step = self._trial(x)[1]
+            cost.append(step.cost)
+            return step.x
 
         with numerics(np.float32):
-            jax.eval_shape(once, jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
-        return cost[0]
+            traced = jax.make_jaxpr(once)(jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
+        return cost[0], any(name in LAPACK for name in primitives(traced.jaxpr))
+
+    @property
+    def step_cost(self) -> Cost:
+        """Cost of one step as the step states it: integers, or tracers where it varies."""
+        return self._first_step[0]
+
+    @property
+    def calls_lapack(self) -> bool:
+        """Whether a step decomposes matrices, which on a CPU is done by LAPACK."""
+        return self._first_step[1]
 
     def initial_state(self, x: Any) -> Any:
         """The optimizer's state before the first step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdbench.contracts import Array, Cost, Hyperparameter, Optimizer, Oracle, Step
-from gdbench.lazy import jax, jnp
+from gdbench.lazy import jax, jnp, lax
 from gdbench.optimizers.rules import documented
 
 MOST_DIM = 256
@@ -71,15 +71,17 @@ def _gauss_newton(oracle: Oracle, x: Array, state: Any, h: Any, k: Array) -> Ste
 def least_squares(a: Array, b: Array) -> Array:
     """The shortest x that makes |a x − b| least, a of shape [m, n] with m ≥ n.
 
-    By QR where a has full rank, otherwise by the eigenvectors of aᵀa. Not by singular values: on several CPU devices at
-    once XLA's decomposition waits for itself for ever.
+    By QR where a has full rank, otherwise by the eigenvectors of aᵀa: one after the other, for two calls of LAPACK that
+    run beside each other on a CPU may wait for each other for ever (jaxlib 0.10.2), as singular values do that are
+    found on two devices at once.
     """
     tiny = a.shape[1] * jnp.finfo(a.dtype).eps
     q, r = jnp.linalg.qr(a)
     size = jnp.abs(jnp.diagonal(r))
     full = jnp.min(size) > tiny * jnp.max(size)
     direct = jax.scipy.linalg.solve_triangular(jnp.where(full, r, jnp.eye(a.shape[1], dtype=a.dtype)), q.T @ b)
-    values, vectors = jnp.linalg.eigh(a.T @ a)
+    gram, direct = lax.optimization_barrier((r.T @ r, direct))
+    values, vectors = jnp.linalg.eigh(gram)
     kept = values > tiny * values[-1]
     shortest = vectors @ (jnp.where(kept, 1 / jnp.where(kept, values, 1), 0) * (vectors.T @ (a.T @ b)))
     return jnp.where(full, direct, shortest)

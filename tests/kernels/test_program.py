@@ -14,7 +14,7 @@ import pytest
 
 import gdbench as gd
 from gdbench import runner
-from gdbench.choices import resolve_optimizer
+from gdbench.choices import choose_optimizer, resolve_optimizer
 from gdbench.contracts import Optimizer
 from gdbench.kernels import execute
 from gdbench.kernels.descent import Descent
@@ -240,3 +240,11 @@ def test_lengths_of_windows_and_chunks(steps: int) -> None:
     # Windows of the rate and chunks fit into one another, so that none is cut.
     assert length % chunk == 0 or chunk % length == 0
     assert 1 <= length <= max(1, steps // 32)
+
+
+@pytest.mark.parametrize(("optimizer", "calls"), [("gd", False), ("optax/lbfgs", False), ("newton", True)])
+def test_what_calls_lapack_is_known_and_runs_on_one_device(optimizer: str, calls: bool) -> None:
+    # Decompositions on two CPU devices at once may wait for each other for ever.
+    problem = gd.problem("rosenbrock")
+    choice = choose_optimizer({"name": optimizer, "learning_rate": 0.1}, None)
+    assert Descent(problem, choice.optimizer, choice.static, Shape(10)).calls_lapack == calls
