@@ -70,7 +70,6 @@ def test_the_tile_changes_nothing(tile: int) -> None:
     ("problem", "optimizer", "dtype"),
     [
         ("rastrigin", "adam", "float32"),
-        ("himmelblau", "nesterov", "float64"),
         ("quadratic", "trial_and_error", "float64"),
         ("digits_softmax", "rmsprop", "float32"),
     ],

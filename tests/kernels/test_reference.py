@@ -34,7 +34,6 @@ QUICK = [
 MORE = [
     Setting(QUADRATIC, "momentum", 7, "float64", (0.01, 0.5)),
     Setting(PARABOLA, "gd", 1, "float64", (0.03, 1.4)),
-    Setting(ROSENBROCK, "momentum", 2, "float32", (1e-4, 5e-3)),
     Setting(QUADRATIC, "gd", 50, "float64", (0.01, 0.3)),
     Setting(QUADRATIC, "momentum", 64, "float32", (0.01, 0.5)),
     Setting(QUADRATIC, "gd", 500, "float32", (1e-3, 0.3)),
