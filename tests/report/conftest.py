@@ -28,7 +28,8 @@ def problem(**facts: Any) -> dict[str, Any]:
     """A quadratic in two dimensions, with other facts where given."""
     return {
         "name": "quadratic", "label": "quadratic", "settings": {"dim": 2}, "parameters": {}, "dim": 2,
-        "formula": "x² + 10 y²", "source": "", "box": [[-2.0, -2.0], [2.0, 2.0]], "minimum": 0.0, "minimizers": [[0.0, 0.0]],
+        "formula": "x² + 10 y²", "source": "", "box": [[-2.0, -2.0], [2.0, 2.0]], "minimum": 0.0,
+        "minimizers": [[0.0, 0.0]],
         "all_minimizers": True, "curvature": [1.0, 10.0], "curvature_is_local": False, "goal": "minimum",
         "offset": 0.0, "target": None, "stochastic": False, "scale": 5.0, "gradient_scale": 5.0, "tolerance": 1e-5,
         "judge_every": 1, "batch_share": 1.0,
