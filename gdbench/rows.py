@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gdbench.contracts import EVALUATIONS, FLAGS, OUTCOMES, RESTS
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 CONSTANT_COLUMNS = ("cell", "experiment", "problem", "optimizer", "dtype")
 """Columns that are the same in all rows of a cell: not stored in its files, added when they are read."""

@@ -30,6 +30,8 @@ from gdbench.listing import rule_of
 from gdbench.plan import make_cell, thresholds
 from gdbench.suite import Trial
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
 NAMES = sorted(CATALOGUE)
 CORE = {"gd", "adam", "trial_and_error", "optax/adabelief"}
