@@ -20,18 +20,18 @@ _CATEGORY = pa.dictionary(pa.int8(), pa.string())
 
 
 def evaluations(
-    info: dict[str, Any], records: dict[str, np.ndarray], steps: np.ndarray, settled: bool = False
+    info: dict[str, Any], records: dict[str, np.ndarray], steps: np.ndarray, counted: str = "counts"
 ) -> np.ndarray:
-    """f, g and Hessian-vector evaluations spent by each row after so many steps, float64 [rows, 3].
+    """f, g and Hessian-vector evaluations spent after so many steps, shape of ``steps`` and 3, float64.
 
-    A mini-batch counts its share. Where steps differ in cost they were counted as the descent went: ``settled`` says
-    that ``steps`` is where it settled, not where it ended.
+    A mini-batch counts its share. Where steps differ in cost they were counted as the descent went: ``counted`` names
+    the record of those that were spent by ``steps``.
     """
-    if "counts" in records:
-        counts = records["settle_counts" if settled else "counts"].astype(float)
+    if counted in records:
+        counts = records[counted].astype(float)
     else:
         per_step, at_start = np.array(info["optimizer"]["cost"], float), np.array(info["optimizer"]["init_cost"], float)
-        counts = at_start + steps[:, None] * per_step
+        counts = at_start + steps[..., None] * per_step
     return counts * info["problem"]["batch_share"]
 
 
@@ -81,7 +81,7 @@ def to_table(
     columns["rate"] = _nullable(records["rate"], real)
     columns["overshoots"] = pa.array(records["overshoots"])
     spent = evaluations(info, records, steps)
-    by_then = evaluations(info, records, settle, settled=True)
+    by_then = evaluations(info, records, settle, "settle_counts")
     for i, name in enumerate(EVALUATIONS):
         columns[name] = pa.array(spent[:, i], pa.float64())
     for i, name in enumerate(EVALUATIONS):
@@ -96,9 +96,10 @@ def to_table(
         if "trace_counts" in records:
             columns |= _spent("trace", records["trace_counts"] * share)
     if info["targets"]:
-        columns["hits"] = _lists(records["hits"], pa.int32())
-        if "hit_counts" in records:
-            columns |= _spent("hits", records["hit_counts"] * share)
+        hits = records["hits"]
+        columns["hits"] = _lists(hits, pa.int32())
+        by_hit = evaluations(info, records, hits, "hit_counts")
+        columns |= _spent("hits", np.where(hits[..., None] < 0, -1, by_hit))
     if "path" in records:
         flat = records["path"].reshape(len(steps), -1)
         columns["path"] = _lists(flat, real, ~sampled)

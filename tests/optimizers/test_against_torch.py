@@ -1,6 +1,6 @@
 """Rules of the catalogue against PyTorch's and those of the package pytorch_optimizer, iterate by iterate.
 
-Both are large and need no other part of gdbench, so they have an extra of their own: ``pip install 'gdbench[torch]'``.
+Both are installed by ``pip install 'gdbench[oracles]'``; without them these tests are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gdbench.catalogue import gather
 from gdbench.contracts import Optimizer
 from tests.optimizers.walks import oracle_of, path, rosenbrock
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gdbench[torch]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gdbench[oracles]'")
 
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
 START, STEPS = np.array([-1.2, 1.0, 0.4]), 100
@@ -117,5 +117,5 @@ def test_a_rule_is_that_of_torch(entry: str, given: dict[str, Any], name: str, s
     "entry, given, name, settings", PACKAGE, ids=lambda told: told if isinstance(told, str) else ""
 )
 def test_a_rule_is_that_of_the_package(entry: str, given: dict[str, Any], name: str, settings: dict[str, Any]) -> None:
-    package = pytest.importorskip("pytorch_optimizer", reason="it is not installed: pip install 'gdbench[torch]'")
+    package = pytest.importorskip("pytorch_optimizer", reason="it is not installed: pip install 'gdbench[oracles]'")
     agree(entry, given, path_of_torch(lambda x: getattr(package, name)(x, **settings)))

@@ -19,7 +19,7 @@ import pytest
 
 import gdbench as gd
 from gdbench.catalogue import gather
-from gdbench.contracts import Cost, Hyperparameter, Optimizer, Oracle, Problem, Step
+from gdbench.contracts import EVALUATIONS, Cost, Hyperparameter, Optimizer, Oracle, Problem, Step
 from gdbench.kernels import host
 from gdbench.kernels.compiler import jit
 from gdbench.optimizers.rules import static_values
@@ -137,7 +137,7 @@ class Walked:
     Attributes:
         said: cumulative cost as told, before every step and at the end, [STEPS + 1, 3].
         executed: the same as counted.
-        path: the iterates, [STEPS + 1, dim].
+        path: the points to be judged, [STEPS + 1, dim].
     """
 
     def __init__(
@@ -149,6 +149,7 @@ class Walked:
         with jax.enable_x64(True):
             whole = functools.partial(self._namespace, static)
             x = jnp.asarray(start, jnp.float64)
+            judged = rule.judge or (lambda x, state, h: x)
             state = jit(lambda x, h: rule.init(calls.oracle(jnp.int32(STEPS)), x, whole(h)))(x, h)
 
             def one(x: Any, state: Any, h: Any, k: Any) -> Any:
@@ -156,12 +157,16 @@ class Walked:
                 return step.x, step.state, jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
 
             step = jit(one)
-            said, executed, path = [np.array(rule.init_cost)], [calls.counts()], [np.asarray(x)]
+            said, executed, path = (
+                [np.array(rule.init_cost)],
+                [calls.counts()],
+                [np.asarray(judged(x, state, whole(h)))],
+            )
             for k in range(steps):
                 x, state, cost = step(x, state, h, jnp.int32(k))
                 said.append(said[-1] + np.asarray(cost))
                 executed.append(calls.counts())
-                path.append(np.asarray(x))
+                path.append(np.asarray(judged(x, state, whole(h))))
         self.said, self.executed, self.path = np.array(said), np.array(executed), np.array(path)
 
     @staticmethod
@@ -169,16 +174,42 @@ class Walked:
         return SimpleNamespace(**static, **h)
 
 
+SMALL = {"optax/backtracking_linesearch": 0.01, "optax/contrib/schedule_free_sgd": 1e-3}
+"""Learning rates where the default leaves the numbers, and no target is hit."""
+
+
 def rate_of(rule: Optimizer) -> dict[str, Any]:
-    """A value for a learning rate that has no default."""
-    specs = rule.hyperparameters
-    return {"learning_rate": 1e-3} if "learning_rate" in specs and specs["learning_rate"].default is None else {}
+    """A value for a learning rate that has no default, or one too large."""
+    spec = rule.hyperparameters.get("learning_rate")
+    wanted = rule.name in SMALL or (spec is not None and spec.default is None)
+    return {"learning_rate": SMALL.get(rule.name, 1e-3)} if wanted else {}
+
+
+def falls(path: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Targets that a path hits at known steps, from the first to the last step at which its best value fell."""
+    with jax.enable_x64(True):
+        best = np.minimum.accumulate([float(gd.problem("rosenbrock")(jnp.asarray(x))) for x in path])
+    # Not to be mistaken by rounding, which differs between one step alone and a compiled sweep.
+    steps = 1 + np.flatnonzero(best[1:] < best[:-1] * (1 - 1e-6))
+    steps = np.unique(steps[np.linspace(0, len(steps) - 1, 5).astype(int)])
+    return (best[steps] + best[steps - 1]) / 2, steps.tolist()
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in CORE else pytest.mark.slow) for n in JAX_METHODS])
 def test_what_is_said_is_what_was_executed(name: str) -> None:
+    """After every step, and in a sweep's columns when a target is hit."""
     rule = CATALOGUE[name]
     walked = Walked(rule, gd.problem("rosenbrock"), START, rate_of(rule))
+    targets, steps = falls(walked.path)
+    row = gd.sweep(
+        "rosenbrock", name, x0=list(START), steps=STEPS, dtype="float64", targets=targets, outcomes={"scale": 1.0},
+        **rate_of(rule),
+    ).table.iloc[0]  # fmt: skip
+    if rule.random:  # the sweep draws other numbers, and so hits elsewhere; the same is asked at every step
+        steps = [k for k in row["hits"] if k > 0]
+    assert [k for k in row["hits"] if k > 0] == steps != []
+    by_hit = np.stack([row[f"hits_{name}"][row["hits"] > 0] for name in EVALUATIONS], 1)
+    np.testing.assert_array_equal(by_hit, walked.executed[steps])
     np.testing.assert_array_equal(walked.said[1:], walked.executed[1:])
     # What init asks may be told with the first step, where it depends on the problem whether it asks.
     assert (walked.said[0] <= walked.executed[0]).all()
@@ -258,7 +289,7 @@ def test_the_columns_of_a_sweep_are_what_was_executed(name: str) -> None:
         problem, rule, x0=starts, steps=STEPS, dtype="float64", targets=TARGETS, trace=10_000, **TABLES[name],
         outcomes={"scale": 10.0, "tolerance": TOLERANCE},
     ).table  # fmt: skip
-    columns = ["f_evals", "g_evals", "hvp_evals"]
+    columns = list(EVALUATIONS)
     for start, (_, row) in zip(starts, table.iterrows(), strict=True):
         walked = Walked(rule, problem, start, TABLES[name])
         np.testing.assert_array_equal(row[columns].astype(int), walked.executed[-1])
@@ -270,9 +301,7 @@ def test_the_columns_of_a_sweep_are_what_was_executed(name: str) -> None:
         assert row["settle_step"] == settled <= STEPS
         for i, column in enumerate(columns):
             assert row[f"settle_{column}"] == walked.executed[settled][i]
-            spent = row.get(f"hits_{column}")
-            if spent is not None:  # only what differs from step to step is counted as it goes
-                assert list(spent) == [walked.said[hit][i] for hit in hits]
+            if row.get(f"trace_{column}") is not None:  # only what differs from step to step is counted as it goes
                 np.testing.assert_array_equal(row[f"trace_{column}"][1:], walked.executed[1:, i])
 
 
@@ -283,24 +312,37 @@ def test_the_columns_of_a_sweep_are_what_was_executed(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(CATALOGUE) - set(JAX_METHODS)))
 def test_a_method_on_the_host_counts_every_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls of the jitted problem, whatever they are counted as: values, gradients or products with the Hessian."""
-    asked: list[int] = []
+    asked = 0
+    at_visit: list[int] = []
 
     def counting(descent: Any) -> dict[str, Any]:
         points = {"values": lambda x: len(x), "hessian": lambda x: len(x)}
 
         def wrapped(kind: str, function: Any) -> Any:
             def call(x: Any, *more: Any) -> Any:
-                asked.append(points.get(kind, lambda x: 1)(x))
+                nonlocal asked
+                asked += points.get(kind, lambda x: 1)(x)
                 return function(x, *more)
 
             return call
 
         return {kind: wrapped(kind, function) for kind, function in original(descent).items()}
 
-    original = host.host_functions
+    def visit(oracle: Any, x: Any) -> None:
+        at_visit.append(asked)
+        whole_visit(oracle, x)
+
+    original, whole_visit = host.host_functions, host.HostOracle.visit
     monkeypatch.setattr(host, "host_functions", counting)
-    row = gd.sweep("rosenbrock", name, x0=list(START), steps=STEPS, dtype="float64", trace=10_000).table.iloc[0]
-    columns = ["f_evals", "g_evals", "hvp_evals"]
-    assert row[columns].sum() == sum(asked) >= STEPS
-    spent = np.array([row[f"trace_{column}"] for column in columns])
-    assert (np.diff(spent) >= 0).all() and spent[:, -1].tolist() == row[columns].tolist()
+    monkeypatch.setattr(host.HostOracle, "visit", visit)
+    row = gd.sweep(
+        "rosenbrock", name, x0=list(START), steps=STEPS, dtype="float64", trace=10_000, targets=[4.0, 0.5, 0.05, 1e-6],
+        outcomes={"scale": 1.0},
+    ).table.iloc[0]  # fmt: skip
+    assert row[list(EVALUATIONS)].sum() == asked >= STEPS
+    spent = np.array([row[f"trace_{column}"] for column in EVALUATIONS])
+    assert (np.diff(spent) >= 0).all() and spent[:, -1].tolist() == row[list(EVALUATIONS)].tolist()
+    reached = row["hits"] > 0
+    by_hit = np.sum([row[f"hits_{column}"] for column in EVALUATIONS], 0)
+    assert reached.any() and (by_hit[~reached] == -3).all()
+    assert by_hit[reached].tolist() == [at_visit[step - 1] for step in row["hits"][reached]]

@@ -119,7 +119,7 @@ def test_every_call_of_a_search_is_counted(name: str) -> None:
             np.testing.assert_array_equal(np.stack([row["trace_f_evals"], row["trace_g_evals"]], 1), spent[steps])
             for k, f, g in zip(row["hits"], row["hits_f_evals"], row["hits_g_evals"], strict=True):
                 hit += k > 0
-                assert (f, g) == (tuple(spent[k]) if k >= 0 else (0, 0))
+                assert (f, g) == (tuple(spent[k]) if k >= 0 else (-1, -1))
         tried = max(tried, spent[-1].sum())
     assert flags or (hit and tried > STEPS + 1), "no target was hit, or every search ended at its first try"
 
