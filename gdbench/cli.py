@@ -182,6 +182,7 @@ def run(
     report: Annotated[bool, typer.Option(help="write the report at the end")] = True,
     results: Annotated[Path, typer.Option(help="folder of all runs")] = Path("results"),
     tile: Annotated[int | None, typer.Option(min=1, help="blocks a dispatch; changes nothing but speed")] = None,
+    engine: Annotated[str, typer.Option(help="auto, scan or lanes; rounding may differ between them")] = "auto",
     allow_code: CODE = False,
     as_json: JSON = False,
 ) -> None:
@@ -195,9 +196,9 @@ def run(
     from gdbench import commands
 
     if dry_run:
-        commands.dry_run(read, devices, results, as_json)
+        commands.dry_run(read, devices, engine, results, as_json)
         return
-    raise typer.Exit(commands.run(read, devices, timeout, tile, results, report, as_json))
+    raise typer.Exit(commands.run(read, devices, timeout, tile, engine, results, report, as_json))
 
 
 @app.command()
@@ -241,11 +242,14 @@ def check(as_json: JSON = False) -> None:
 
 
 @app.command()
-def doctor(as_json: JSON = False) -> None:
+def doctor(
+    engines: Annotated[bool, typer.Option("--engines", help="what each engine takes, and why not")] = False,
+    as_json: JSON = False,
+) -> None:
     """Say what gdbench runs on: versions, devices, cache, and whether a small program compiles."""
     from gdbench import commands
 
-    commands.doctor(as_json)
+    (commands.engines if engines else commands.doctor)(as_json)
 
 
 @app.command()

@@ -15,21 +15,22 @@ REPORTED = 1_000_000
 """A run of more descents is not reported on by itself: figures read whole tables."""
 
 
-def dry_run(suite: Suite, devices: int | None, root: Path, as_json: bool) -> None:
+def dry_run(suite: Suite, devices: int | None, engine: str, root: Path, as_json: bool) -> None:
     """Say what a run would do."""
     from gdbench import plan, runner
     from gdbench.kernels import execute
 
     runner.start_jax(devices)
     found = execute.local_devices(devices)
-    cells = plan.make_plan(suite, found[0].platform)
+    cells = plan.make_plan(suite, found[0].platform, engine=engine)
     cost = plan.estimate(cells, len(found))
     folder = runner.run_folder_of(suite, cells, root)
     rows = [
         {
             "experiment": c.info["experiment"], "problem": c.info["problem"]["label"],
             "optimizer": c.info["optimizer"]["label"], "dtype": c.dtype, "descents": c.grid.size,
-            "steps": c.info["steps"], "block": c.block, "blocks": -(-c.grid.size // c.block), "cell": c.key,
+            "steps": c.info["steps"], "engine": c.info["engine"], "block": c.block,
+            "blocks": -(-c.grid.size // c.block), "cell": c.key,
         }
         for c in cells
     ]  # fmt: skip
@@ -52,14 +53,15 @@ def _time(seconds: float) -> str:
 
 
 def run(
-    suite: Suite, devices: int | None, timeout: float, tile: int | None, root: Path, report: bool, as_json: bool
-) -> int:
+    suite: Suite, devices: int | None, timeout: float, tile: int | None, engine: str, root: Path, report: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Run a suite, write its report, say how it went; the exit code."""
     from gdbench import runner
 
     progress = terminal.progress(as_json)
     try:
-        options = runner.Options(devices, tile, timeout, progress)
+        options = runner.Options(devices, tile, timeout, progress, engine=engine)
         results = runner.run_suite(suite, options, root)
     finally:
         progress.close()
@@ -165,3 +167,28 @@ def doctor(as_json: bool) -> None:
         terminal.print_json(facts)
     else:
         terminal.print_table(["what", "here"], list(facts.items()))
+
+
+def engines(as_json: bool) -> None:
+    """Say which engine runs what by the rule, every optimizer on one problem and every problem with one optimizer."""
+    from gdbench import plan, runner
+    from gdbench.catalogue import gather
+    from gdbench.contracts import Optimizer, ProblemFamily
+    from gdbench.kernels import execute
+
+    runner.start_jax()
+    platform = execute.local_devices(1)[0].platform
+    rows = []
+    for kind, names in (
+        ("optimizer", sorted(gather("gdbench.optimizers", Optimizer))),
+        ("problem", sorted(gather("gdbench.problems", ProblemFamily))),
+    ):
+        for name in names:
+            problem, optimizer = ("rosenbrock", name) if kind == "optimizer" else (name, "gd")
+            refusal = execute.engine_refusal(plan.plain_descent(problem, optimizer), platform)
+            engine = "lanes" if refusal is None else "scan"
+            rows.append({"what": kind, "name": name, "engine": engine, "because": refusal or ""})
+    if as_json:
+        terminal.print_json(rows)
+        return
+    terminal.print_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -134,6 +134,8 @@ def sweep(
     paths: int = 0,
     outcomes: Mapping[str, float] | None = None,
     evaluations: float | None = None,
+    record: str = "outcome",
+    engine: str = "auto",
     devices: int | None = None,
     tile: int | None = None,
     block: int | None = None,
@@ -160,6 +162,9 @@ def sweep(
         paths: descents whose iterates are recorded.
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
         evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
+        record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
+            norm of descents that stop early, and takes longer.
+        engine: "scan" or "lanes" in place of the rule; rounding may differ.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
         block: lanes of a block, a power of two of at least 64, in place of the rule; rounding may differ.
@@ -183,18 +188,14 @@ def sweep(
     choice = ProblemChoice((problem,), {n: v for n, v in over.items() if len(v) > 1})
     header = {"name": "sweep", "seed": seed, "dtype": dtype}
     form = _form(
-        header,
-        steps=steps,
-        seeds=seeds,
-        trace=trace,
-        paths=paths,
-        outcomes=dict(outcomes or {}),
-        evaluations=evaluations,
-    )
+        header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}),
+        evaluations=evaluations, record=record,
+    )  # fmt: skip
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
         None if targets is None else as_values(targets), trace, paths, form, evaluations or 0.0,
+        record=record,
     )  # fmt: skip
     faults = trial.starts.faults(problem)
     if faults:
@@ -205,7 +206,7 @@ def sweep(
 
     checked = Header.model_validate(header)
     suite = Suite(checked, (trial,), describe_suite(checked, (trial,)))
-    return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block)))
+    return Sweep(runner.run_in_memory(suite, runner.Options(devices=devices, tile=tile, block=block, engine=engine)))
 
 
 def _check_names(axes: Mapping[str, Any], rule: Optimizer, problem: Problem) -> None:
@@ -267,6 +268,9 @@ def run(
         add: further optimizers for every experiment.
         quick: a thinned grid, in a folder of its own.
         evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
+        record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
+            norm of descents that stop early, and takes longer.
+        engine: "scan" or "lanes" in place of the rule; rounding may differ.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
         timeout: seconds a cell may take.

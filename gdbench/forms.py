@@ -130,6 +130,9 @@ class Header(Form):
     dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
 
 
+Record = Literal["outcome", "full"]
+
+
 class Experiment(Form):
     """A table [[experiment]]: every problem with every optimizer on one grid."""
 
@@ -145,6 +148,7 @@ class Experiment(Form):
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
     quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
+    record: Record = Field("outcome", description="what is kept of a descent; full: overshoots and last gradient norms")
     outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import gdbench
-from gdbench.choices import OptimizerChoice, ProblemChoice
+from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
 from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Cost, Problem
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
@@ -129,6 +129,7 @@ def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0, cu
         problem.dim <= CLASSIFIED_DIMENSION,
         budget,
         cut,
+        trial.record == "full",
     )
 
 
@@ -150,6 +151,15 @@ def descent_of(trial: Trial, problem: Problem, optimizer: OptimizerChoice) -> De
     return Descent(problem, rule, static, shape_of(trial, problem, steps, cut=steps < trial.steps))
 
 
+def plain_descent(problem: str, optimizer: str) -> Descent:
+    """Some steps of an optimizer by its name, with its defaults, on a problem with its own: for what a step holds."""
+    needed = {n: 0.1 for n, spec in resolve_optimizer(optimizer).hyperparameters.items() if spec.default is None}
+    choice = choose_optimizer({"name": optimizer, **needed}, None)
+    descent = Descent(resolve_problem(problem), choice.optimizer, choice.static, Shape(100))
+    descent.varying = frozenset({"learning_rate"})
+    return descent
+
+
 def total_cost(cost: Cost) -> float:
     """f + c g + h hvp."""
     return cost.f + COST_OF_GRADIENT * cost.g + COST_OF_HVP * cost.h
@@ -160,12 +170,16 @@ def targets_of(trial: Trial, problem: Problem) -> tuple[float, ...]:
     return trial.targets.values if trial.targets and problem.goal in ("minimum", "target") else ()
 
 
-def make_plan(suite: Suite, platform: str | None = None, block: int | None = None) -> list[Cell]:
-    """The cells of a suite, in the order of the table; ``block`` replaces the rule for the lanes of a block.
+def make_plan(suite: Suite, platform: str | None = None, block: int | None = None, engine: str = "auto") -> list[Cell]:
+    """The cells of a suite, in the order of the table.
+
+    ``block`` replaces the rule for the lanes of a block, ``engine`` that for the engine.
 
     Raises:
         SuiteError: naming every cell that cannot be planned.
     """
+    if engine not in execute.ENGINES:
+        raise SuiteError([f"no engine {engine!r}: give one of {', '.join(execute.ENGINES)}"])
     on = platform or execute.local_devices(1)[0].platform
     cells, faults = [], []
     for trial in suite.trials:
@@ -173,7 +187,7 @@ def make_plan(suite: Suite, platform: str | None = None, block: int | None = Non
             for optimizer in trial.optimizers:
                 for dtype in suite.dtypes:
                     try:
-                        cells.append(make_cell(trial, problem, optimizer, dtype, suite.header.seed, on, block))
+                        cells.append(make_cell(trial, problem, optimizer, dtype, suite.header.seed, on, block, engine))
                     except SuiteError as error:
                         faults += [f"{trial.name}: {fault}" for fault in error.problems]
     if faults:
@@ -194,6 +208,7 @@ def make_cell(
     seed: int,
     platform: str,
     block: int | None = None,
+    engine: str = "auto",
 ) -> Cell:
     """One cell: grid, static shape, block, identity."""
     problem = choice.problem
@@ -209,12 +224,15 @@ def make_cell(
         if refusal:
             raise NotApplicableError(f"{refusal}: {problem.label} does not serve it")
         descent = descent_of(trial, problem, optimizer)
+        # A learning rate has its lanes even where it has one value: more of them must change no row.
+        descent.varying = frozenset({*names, "learning_rate"})
+        descent.engine = execute.engine_of(descent, platform, engine)
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.step_cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
     except Exception as failure:  # tracing runs the user's code: what it raises belongs to this cell alone
         error, block, cost, limits, limits_of = failure, execute.LEAST_LANES, Cost(), None, []
-    info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape)
+    info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape, descent.engine)
     info |= {"block": block, "problem": describe_problem(choice, limits)}
     info["optimizer"]["cost"] = [int(n) for n in cost] if fixed_cost(cost) else None
     identity = {
@@ -250,7 +268,7 @@ def _shard_lanes(descent: Descent, block: int) -> int:
 
 
 def describe_cell(
-    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, grid: Grid, shape: Shape
+    trial: Trial, choice: ProblemChoice, optimizer: OptimizerChoice, dtype: str, grid: Grid, shape: Shape, engine: str
 ) -> dict[str, Any]:
     """What readers of a run are told of a cell."""
     axes = {axis.name for axis in grid.axes if len(axis) > 1}
@@ -258,7 +276,8 @@ def describe_cell(
     rule = optimizer.optimizer
     return {
         "id": "", "key": "", "experiment": trial.name, "dtype": dtype, "steps": shape.steps,
-        "evaluations": trial.evaluations, "window": window_length(shape.steps), "engine": "scan", "lanes": grid.size,
+        "evaluations": trial.evaluations, "window": window_length(shape.steps), "engine": engine,
+        "record": trial.record, "lanes": grid.size,
         "failed": None,
         "optimizer": {
             "name": rule.name, "label": optimizer.label,

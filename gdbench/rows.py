@@ -79,7 +79,7 @@ def to_table(
         columns["f_held_out"] = _nullable(records["f_held_out"], real)
     columns["basin"] = pa.array(records["basin"], pa.int32())
     columns["rate"] = _nullable(records["rate"], real)
-    columns["overshoots"] = pa.array(records["overshoots"])
+    columns["overshoots"] = pa.array(records["overshoots"], mask=np.full(len(steps), info["record"] != "full"))
     spent = evaluations(info, records, steps)
     by_then = evaluations(info, records, settle, "settle_counts")
     for i, name in enumerate(EVALUATIONS):

@@ -30,7 +30,7 @@ class Options:
     """How a run is executed; none of it changes a row, but for ``block``, where rounding may differ.
 
     ``devices`` limits the local devices, ``tile`` sets the blocks a dispatch, ``timeout`` the seconds a cell may take,
-    ``block`` the lanes of a block in place of the rule (a power of two of at least 64).
+    ``block`` the lanes of a block in place of the rule (a power of two of at least 64), ``engine`` "scan" or "lanes".
     """
 
     devices: int | None = None
@@ -38,6 +38,7 @@ class Options:
     timeout: float = float("inf")
     progress: Progress = field(default_factory=Silent)
     block: int | None = None
+    engine: str = "auto"
 
 
 def run_in_memory(suite: Suite, options: Options) -> Results:
@@ -122,7 +123,7 @@ def start_jax(devices: int | None = None) -> None:
 def _plan(suite: Suite, options: Options) -> tuple[list[Any], list[Cell]]:
     start_jax(options.devices)
     devices = execute.local_devices(options.devices)
-    return devices, make_plan(suite, devices[0].platform, options.block)
+    return devices, make_plan(suite, devices[0].platform, options.block, options.engine)
 
 
 def _missing(

@@ -49,6 +49,7 @@ class Trial:
     outcomes: OutcomeSettings
     evaluations: float = 0.0
     quick: bool | str = True
+    record: str = "outcome"
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
     return Trial(
         name, tuple(problems), tuple(optimizers), experiment.steps, experiment.starts, experiment.seeds,
         experiment.targets, experiment.trace, experiment.paths, experiment.outcomes,
-        experiment.evaluations or 0.0, experiment.quick,
+        experiment.evaluations or 0.0, experiment.quick, experiment.record,
     )  # fmt: skip
 
 
@@ -342,7 +343,7 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
                 ],
                 "steps": trial.steps, "starts": trial.starts.describe(), "seeds": trial.seeds,
                 "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
-                "evaluations": trial.evaluations or None,
+                "evaluations": trial.evaluations or None, "record": trial.record,
                 "outcomes": trial.outcomes.model_dump(),
             }
             for trial in trials

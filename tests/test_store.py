@@ -37,7 +37,7 @@ def info(key: str = "c0", dtype: str = "float32", dim: int = 2, **facts) -> dict
             "label": f"problem of {key}", "dim": dim, "batch_share": 1.0, "settings": {}, "minimizers": [[0.0] * dim],
         },
         "optimizer": {"label": f"rule of {key}", "cost": [0, 1, 0], "init_cost": [0, 0, 0]},
-        "axes": axes, "trace_steps": [0, 10, 100], "path_steps": [0, 100], "targets": [1e-2],
+        "axes": axes, "record": "full", "trace_steps": [0, 10, 100], "path_steps": [0, 100], "targets": [1e-2],
     } | facts  # fmt: skip
 
 

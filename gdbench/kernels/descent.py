@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from gdbench.contracts import Cost, Optimizer, Oracle, Problem, Step
+from gdbench.contracts import Cost, Optimizer, Oracle, Problem
 from gdbench.kernels import layout
-from gdbench.kernels.layout import Layout, Shape, Thresholds
+from gdbench.kernels.lanes import batched_carry, dependent
+from gdbench.kernels.layout import Layout, Shape
 
 
 @contextlib.contextmanager
@@ -40,7 +41,37 @@ class Lane(NamedTuple):
     x0: Any
     start: Any
     seed: Any
-    thresholds: Thresholds
+    thresholds: Any
+
+
+def divide(lane: Lane, varying: frozenset[str] | None) -> tuple[Lane, Lane]:
+    """What differs between lanes, and what does not: two halves of the arguments, empty where the other one is not.
+
+    The thresholds follow from the problem's parameters.
+    """
+    if varying is None:
+        return lane, lane._replace(hyperparameters={}, parameters={}, x0=(), start=(), seed=(), thresholds=())
+
+    def part(values: dict[str, Any], differ: bool) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if (name in varying or value.ndim > 1) == differ}
+
+    differ = not varying.isdisjoint(lane.parameters)
+    own = lane._replace(
+        hyperparameters=part(lane.hyperparameters, True), parameters=part(lane.parameters, True),
+        thresholds=lane.thresholds if differ else (),
+    )  # fmt: skip
+    common = Lane(
+        part(lane.hyperparameters, False), part(lane.parameters, False), (), (), (), () if differ else lane.thresholds
+    )
+    return own, common
+
+
+def join(own: Lane, common: Lane) -> Lane:
+    """The arguments of a lane from the two halves."""
+    return own._replace(
+        hyperparameters=common.hyperparameters | own.hyperparameters, parameters=common.parameters | own.parameters,
+        thresholds=own.thresholds or common.thresholds,
+    )  # fmt: skip
 
 
 class Shared(NamedTuple):
@@ -92,12 +123,21 @@ def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layou
     if problem.stochastic:
         stride = max(1, min(problem.judge_every, steps // 4))
         return Layout(stride, stride, window, max(1, steps // stride // 32), by_gradient)
-    chunk = layout.chunk_length(steps)
-    return Layout(chunk, 1, window, layout.rate_window(steps, chunk), by_gradient)
+    rate_window = layout.rate_window(steps, layout.chunk_length(steps))
+    return Layout(min(rate_window, layout.chunk_length(steps)), 1, window, rate_window, by_gradient)
 
 
 class Descent:
     """One (problem, optimizer) with its static settings and the shape of its record: what a program is compiled for."""
+
+    engine = "scan"
+    """Which kernel executes it."""
+
+    one_piece = False
+    """Whether its loops are compiled to one piece of code."""
+
+    varying: frozenset[str] | None = None
+    """Hyperparameters and parameters that differ between lanes; None for all. The others are one number a block."""
 
     def __init__(self, problem: Problem, optimizer: Optimizer, static: Mapping[str, Any], shape: Shape) -> None:
         self.problem, self.optimizer, self.static, self.shape = problem, optimizer, dict(static), shape
@@ -130,32 +170,52 @@ class Descent:
         """Whether evaluations must be counted as the descent goes: steps differ in cost, or some are not begun."""
         return bool(self.shape.budget) or not fixed_cost(self.step_cost)
 
-    def _trial(self, x: Any) -> tuple[Any, Step]:
-        """State and first step with every traced number at one: for shapes and costs, never for values."""
-        h = SimpleNamespace(
-            **self.static, **{n: jnp.ones(a.shape, a.dtype) for n, a in self.arguments(x.dtype).items()}
-        )
-        parameters = {name: jnp.ones((), x.dtype) for name in self.problem.parameters}
-        data, key = jax.tree.map(jnp.asarray, self.problem.data), jax.random.key(0)
+    def _given(self, dtype: Any) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
+        """Shapes of what a step is given beside x and its state: hyperparameters, parameters, data, minimum."""
+        scalar = jax.ShapeDtypeStruct((), dtype)
+        data = jax.eval_shape(lambda: jax.tree.map(jnp.asarray, self.problem.data))
+        return self.arguments(dtype), dict.fromkeys(self.problem.parameters, scalar), data, scalar
+
+    def _init(self, x: Any, h: Any, parameters: Any, data: Any, minimum: Any) -> Any:
+        """The state before the first step."""
+        return self.optimizer.init(*self._asked(x, h, parameters, data, minimum))
+
+    def _asked(self, x: Any, h: Any, parameters: Any, data: Any, minimum: Any) -> tuple[Oracle, Any, SimpleNamespace]:
+        def key() -> Any:
+            return jax.random.key(0)
+
         if self.problem.sample is not None:
-            data = self.problem.sample(data, key)
-        oracle = self.oracle(data, parameters, lambda: key, jnp.zeros((), x.dtype))
-        state = self.optimizer.init(oracle, x, h)
-        return state, self.optimizer.step(oracle, x, state, h, jnp.int32(0))
+            data = self.problem.sample(data, key())
+        return self.oracle(data, parameters, key, minimum), x, SimpleNamespace(**self.static, **h)
 
     @functools.cached_property
-    def _first_step(self) -> tuple[Cost, bool]:
-        """What the first step costs, and whether it calls LAPACK."""
+    def _first_step(self) -> tuple[Cost, Any, Any, list[bool]]:
+        """What a step costs, its jaxpr and that of the state, and which arguments of the step differ between lanes."""
         cost: list[Cost] = []
 
-        def once(x: Any) -> Any:
-            step = self._trial(x)[1]
+        def once(x: Any, state: Any, k: Any, *given: Any) -> Any:
+            oracle, _, h = self._asked(x, *given)
+            step = self.optimizer.step(oracle, x, state, h, k)
             cost.append(step.cost)
-            return step.x
+            judged = step.x if self.optimizer.judge is None else self.optimizer.judge(step.x, step.state, h)
+            return step.x, step.state, judged, step.value, step.gradient
 
         with numerics(np.float32):
-            traced = jax.make_jaxpr(once)(jax.ShapeDtypeStruct((self.problem.dim,), np.float32))
-        return cost[0], any(name in LAPACK for name in primitives(traced.jaxpr))
+            x, given = jax.ShapeDtypeStruct((self.problem.dim,), np.float32), self._given(np.float32)
+            init, state = jax.make_jaxpr(self._init, return_shape=True)(x, *given)
+            step = jax.make_jaxpr(once)(x, state, jax.ShapeDtypeStruct((), np.int32), *given)
+        varying = self.varying
+
+        def differ(values: dict[str, Any]) -> dict[str, bool]:
+            return {name: varying is None or name in varying or bool(a.shape) for name, a in values.items()}
+
+        h, parameters, data, _ = given
+        more = [differ(h), differ(parameters), jax.tree.map(lambda _: False, data), any(differ(parameters).values())]
+        after = jax.tree.leaves(more)
+        at_start = dependent(init.jaxpr, [*[False] * len(init.consts), True, *after])
+        held = [False] * len(step.consts)
+        carried = batched_carry(step.jaxpr, held, [True, *at_start], [False, *after])
+        return cost[0], step, init, [*carried, False, *after]
 
     @property
     def step_cost(self) -> Cost:
@@ -165,11 +225,16 @@ class Descent:
     @property
     def calls_lapack(self) -> bool:
         """Whether a step decomposes matrices, which on a CPU is done by LAPACK."""
-        return self._first_step[1]
+        return any(name in LAPACK for jaxpr in self._first_step[1:3] for name in primitives(jaxpr.jaxpr))
 
-    def initial_state(self, x: Any) -> Any:
-        """The optimizer's state before the first step."""
-        return self._trial(x)[0]
+    def step_program(self) -> tuple[Any, list[bool]]:
+        """The jaxpr of a step, and which of its arguments differ between lanes."""
+        return self._first_step[1], self._first_step[3]
+
+    def state_shape(self, dtype: Any) -> Any:
+        """Shapes of the optimizer's state."""
+        with numerics(dtype):
+            return jax.eval_shape(self._init, jax.ShapeDtypeStruct((self.problem.dim,), dtype), *self._given(dtype))
 
     def arguments(self, dtype: Any) -> dict[str, Any]:
         """Shapes of what a lane brings along for its optimizer: traced hyperparameters, or the path to replay."""

@@ -6,7 +6,6 @@ the grid. A dispatch runs ``tile`` blocks on each device, one after the other; b
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,8 +17,10 @@ from jax import lax
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gdbench.errors import SuiteError
+from gdbench.kernels import lanes
 from gdbench.kernels.compiler import compiler_options
-from gdbench.kernels.descent import Descent, Lane, Shared, numerics
+from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
 from gdbench.kernels.layout import LANES, Thresholds
 from gdbench.kernels.scan import descend
 
@@ -41,22 +42,55 @@ def compile_count() -> int:
     return _compiles
 
 
-def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
-    """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype and device kind alone.
+ENGINES = ("auto", "scan", "lanes")
 
-    On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems. On a GPU 65,536, fewer
-    where a lane is large.
+
+def engine_refusal(descent: Descent, platform: str) -> str | None:
+    """Why the engine ``lanes`` does not serve a descent, or None."""
+    if platform != "cpu":
+        return f"it is slower than scan on a {platform}"
+    if descent.optimizer.host is not None:
+        return "the method runs on the host"
+    program, varies = descent.step_program()
+    return lanes.refusal(program, varies)
+
+
+def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
+    """The engine by the rule: ``lanes`` where it serves, else ``scan``.
+
+    Raises:
+        SuiteError: for ``lanes`` where it does not serve.
     """
-    size = np.dtype(dtype).itemsize
-    x = jax.ShapeDtypeStruct((descent.problem.dim,), dtype)
-    with numerics(dtype):
-        state = jax.eval_shape(descent.initial_state, x)
-    words = 4 * descent.problem.dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state)) + 64
+    why = engine_refusal(descent, platform) if wanted != "scan" else ""
+    if wanted == "lanes" and why:
+        raise SuiteError([f"the engine 'lanes' does not serve {descent.optimizer.name} here: {why}"])
+    return "lanes" if why is None else "scan"
+
+
+def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
+    """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype, engine and device kind alone.
+
+    On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems; of the engine ``lanes`` as
+    many as XLA does not spread over threads. On a GPU 65,536, fewer where a lane is large.
+    """
     if descent.optimizer.host is not None:
         return LEAST_LANES
+    size, dim = np.dtype(dtype).itemsize, descent.problem.dim
+    words = 4 * dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(descent.state_shape(dtype))) + 64
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
-    lanes = max(LEAST_LANES, min(most, room // (words * size)))
-    return 1 << (lanes.bit_length() - 1)
+    fitting = min(most, room // (words * size))
+    if descent.engine == "lanes":
+        fitting = min(fitting, lanes.most_lanes(*descent.step_program(), dim, size))
+    return 1 << (max(LEAST_LANES, fitting).bit_length() - 1)
+
+
+def unless_empty(block: Any) -> Any:
+    """A block's jaxpr as a function that is skipped where the count before its arguments is 0."""
+
+    def nothing(*args: Any) -> list[Any]:
+        return [jnp.zeros(a.shape, a.dtype) for a in block.out_avals]
+
+    return lambda count, *args: lax.cond(count > 0, jaxpr_as_fun(block), nothing, *args)
 
 
 class Packed(NamedTuple):
@@ -78,11 +112,16 @@ def pack(tree: Any) -> tuple[Packed, Any]:
     wholes = [i for i, a in enumerate(leaves) if a.ndim == 1 and i not in reals]
     wide = [i for i, a in enumerate(leaves) if a.ndim > 1]
     stack = np.stack if all(isinstance(a, np.ndarray) for a in leaves) else jnp.stack
-    packed = Packed(
-        stack([leaves[i] for i in reals], 1), stack([leaves[i].astype(np.int32) for i in wholes], 1),
-        [leaves[i] for i in wide],
+
+    def columns(which: list[int], dtype: Any) -> Any:
+        if not which:
+            return np.zeros((len(leaves[0]), 0), dtype)
+        return stack([leaves[i].astype(dtype) for i in which], 1)
+
+    real = leaves[reals[0]].dtype if reals else np.float32
+    return Packed(columns(reals, real), columns(wholes, np.int32), [leaves[i] for i in wide]), (
+        shape, reals, wholes, wide,
     )  # fmt: skip
-    return packed, (shape, reals, wholes, wide)
 
 
 def unpack(packed: Packed, layout: Any) -> Any:
@@ -124,42 +163,61 @@ class Program:
     def compile(self, shared: Shared) -> None:
         """Compile ahead of time; shapes come from the cell, values of ``shared`` do not matter."""
         global _compiles
+        self.descent.one_piece = self.descent.engine == "lanes"
+        try:
+            self._compile(shared)
+        except jax.errors.JaxRuntimeError:
+            # Of what XLA does not compile to one piece (a loop that it spreads over threads) it says so only then.
+            if not self.descent.one_piece:
+                raise
+            self.descent.one_piece = False
+            self._compile(shared)
+        with _count_lock:
+            _compiles += 1
+
+    def _compile(self, shared: Shared) -> None:
         by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
 
-        def run_block(count: Any, lanes: Packed, shared: Shared) -> Packed:
-            one = functools.partial(descend, self.descent)
-            run = jax.vmap(one, in_axes=(None, 0, None), axis_name=LANES)
-            records = run(count, unpack(lanes, self._lane), shared)
+        def run_block(lanes: Packed, common: Lane, shared: Shared) -> Packed:
+            def one(lane: Lane) -> dict[str, Any]:
+                return descend(self.descent, join(lane, common), shared)
+
+            records = jax.vmap(one, axis_name=LANES)(unpack(lanes, self._lane))
             packed, self._record = pack(records)
             return packed
 
         with self._context():
             shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), shared)
             counts = jax.ShapeDtypeStruct((self.blocks,), np.int32)
-            one = self.lanes(1)
-            packed, self._lane = pack(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), one))
-            lanes = jax.tree.map(
+            own, common = divide(self.lanes(1), self.descent.varying)
+            common = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), common)
+            packed, self._lane = pack(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), own))
+            blocks = jax.tree.map(
                 lambda a: jax.ShapeDtypeStruct((self.blocks, self.block, *a.shape[1:]), a.dtype), packed
             )
             # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
-            each = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (counts, lanes))
-            block, out = jax.make_jaxpr(run_block, return_shape=True)(*each, shapes)
+            one_block = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), blocks)
+            block, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, common, shapes)
+            run_leaves = unless_empty(block)
 
-            def run_device(counts: Any, lanes: Packed, shared: Shared) -> Packed:
+            def run_device(counts: Any, lanes: Packed, common: Lane, shared: Shared) -> Packed:
                 def run(args: tuple[Any, Packed]) -> Packed:
-                    leaves = jaxpr_as_fun(block)(*jax.tree.leaves((*args, shared)))
+                    leaves = run_leaves(*jax.tree.leaves((*args, common, shared)))
                     return jax.tree.unflatten(jax.tree.structure(out), leaves)
 
                 return lax.map(run, (counts, lanes))
 
             spec = PartitionSpec("devices")
             mapped = jax.shard_map(
-                run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
+                run_device,
+                mesh=self.mesh,
+                in_specs=(spec, spec, PartitionSpec(), PartitionSpec()),
+                out_specs=spec,
+                check_vma=False,
             )
-            jitted = jax.jit(mapped, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
-            self._compiled = jitted.lower(counts, lanes, shapes).compile(compiler_options=compiler_options())
-        with _count_lock:
-            _compiles += 1
+            given = (by_device, by_device, everywhere, everywhere)
+            jitted = jax.jit(mapped, in_shardings=given, out_shardings=by_device)
+            self._compiled = jitted.lower(counts, blocks, common, shapes).compile(compiler_options=compiler_options())
 
     def place(self, shared: Shared) -> Shared:
         """The shared arguments on every device."""
@@ -171,10 +229,11 @@ class Program:
         n, full = len(lanes.x0), self.blocks * self.block
         counts = np.clip(n - self.block * np.arange(self.blocks), 0, self.block).astype(np.int32)
         index = np.minimum(np.arange(full), n - 1)
-        packed, _ = pack(lanes)
+        own, common = divide(lanes, self.descent.varying)
+        packed, _ = pack(own)
         split = jax.tree.map(lambda a: a[index].reshape(self.blocks, self.block, *a.shape[1:]), packed)
         with self._context():
-            return self._compiled(counts, split, shared), n
+            return self._compiled(counts, split, jax.tree.map(lambda a: a[0], common), shared), n
 
     def fetch(self, pending: Any) -> dict[str, np.ndarray]:
         """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""

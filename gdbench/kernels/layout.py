@@ -26,8 +26,11 @@ def chunk_length(steps: int) -> int:
 
 
 def rate_window(steps: int, chunk: int) -> int:
-    """Length of the windows between which ``rate`` is taken: about a 32nd of the budget, in step with the chunks."""
-    wanted = max(1, steps // 32)
+    """Length of the windows between which ``rate`` is taken: about a 32nd of the budget, in step with the chunks.
+
+    At least 16 steps, if the budget has room for two.
+    """
+    wanted = max(1, steps // 32, min(16, steps // 2))
     if wanted >= chunk:
         return chunk * (wanted // chunk)
     return max(n for n in range(1, wanted + 1) if chunk % n == 0)
@@ -39,6 +42,7 @@ class Shape:
 
     ``budget``: no step is begun once so much is spent, f + c g + h hvp in evaluations on a batch; 0 for no such bound.
     ``cut``: such a bound made these steps fewer, where all of them cost the same.
+    ``full``: overshoots are counted over all steps, and a descent that stops early keeps its last gradient norm.
     """
 
     steps: int
@@ -48,6 +52,7 @@ class Shape:
     endpoint: bool = False
     budget: float = 0.0
     cut: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,16 @@
-"""What a descent leaves behind: trackers fed chunk by chunk, and the outcome drawn from them at the end.
+"""What a descent leaves behind: numbers that follow it from step to step, and the outcome drawn from them at the end.
 
-A chunk is a run of consecutive steps. The scan over its steps only emits what it saw (value, gradient norm, a few
-bits); everything here reduces those arrays afterwards, which is cheaper than carrying a dozen trackers from step to
-step. The reductions are written over arrays whose last axis is the lanes, [points, lanes]: ``vmap`` would put the
-lanes first and make every reduction a strided one (ten times slower on a CPU).
+Everything is elementwise and of one lane. ``judge`` and ``move`` are called at every step, ``close_window`` after every
+chunk of steps; a step that is not *watched* is judged by its value alone, for what the others say is asked for at the
+beginning and at the end of a descent only, unless the record is to be full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gdbench.contracts import (
     BELOW,
@@ -33,10 +29,6 @@ from gdbench.kernels.layout import Layout, Shape, Thresholds
 NEVER = np.int32(2**31 - 2)
 """No stop yet: larger than any stop code."""
 
-OVERSHOT, MOVED, FAR, BROKEN, IDLE = 1, 2, 4, 8, 16
-"""Bits that a step emits: update points against the one before; x changed; too far from x0; x not finite; it was not
-begun, for the budget of evaluations is spent."""
-
 AT_REST = 1e-6
 """A gradient norm below this share of the problem's gradient scale is at rest."""
 
@@ -44,16 +36,8 @@ FAR_AWAY = 1e6
 """|f| or |x - x0| beyond this multiple of the problem's scale or box width has diverged."""
 
 
-class Points(NamedTuple):
-    """Judged points of a chunk: step [points], value of the objective and gradient norm [points, lanes]."""
-
-    k: Any
-    value: Any
-    gradient_norm: Any
-
-
 class Tracker(NamedTuple):
-    """What is known of a lane so far."""
+    """What is known of a lane so far; all scalars but the counts [3]."""
 
     stop: Any
     start: Any
@@ -81,6 +65,11 @@ class Tracker(NamedTuple):
     last_at: Any
     counts: Any
     settle_counts: Any
+
+
+class Rows(NamedTuple):
+    """What was asked for at certain steps and targets: [n], counts [n, 3]."""
+
     trace: Any
     trace_best: Any
     trace_counts: Any
@@ -92,38 +81,25 @@ def new_tracker(shape: Shape, dtype: Any, counted: bool) -> Tracker:
     """A tracker before the first point."""
     top = jnp.full((), jnp.inf, dtype)
     zero, nan, never = jnp.zeros((), dtype), jnp.full((), jnp.nan, dtype), jnp.full((), -1, jnp.int32)
-    n = len(shape.trace_steps)
+    counts = jnp.zeros((3,), jnp.int32) if counted else ()
     return Tracker(
-        stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, gradient_norm=nan, best=jnp.full((), jnp.inf, dtype),
-        last_above=never, last_restless=never, last_moved=never, overshoots=jnp.zeros((), jnp.int32),
-        last_overshoot=never,
+        stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, gradient_norm=nan, best=top, last_above=never,
+        last_restless=never, last_moved=never, overshoots=jnp.zeros((), jnp.int32), last_overshoot=never,
         idle=jnp.full((), NEVER, jnp.int32) if shape.budget else (),
         sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
         early=zero, early_at=never, late=zero, late_at=never, first=zero, first_at=never, last=zero, last_at=never,
-        counts=jnp.zeros((3,), jnp.int32) if counted else (),
-        settle_counts=jnp.zeros((3,), jnp.int32) if counted else (),
-        trace=jnp.full((n,), jnp.nan, dtype), trace_best=jnp.full((n,), jnp.nan, dtype),
-        trace_counts=jnp.zeros((n, 3), jnp.int32) if counted else (),
-        hits=jnp.full((shape.targets,), -1, jnp.int32),
-        hit_counts=jnp.zeros((shape.targets, 3), jnp.int32) if counted else (),
+        counts=counts, settle_counts=counts,
     )  # fmt: skip
 
 
-def _pick(at: Any, index: Any, values: Any) -> Any:
-    """values[i, …, lane] where at[i] == index[lane], else 0: each lane's own index, without a gather."""
-    chosen = at[:, None] == index
-    chosen = chosen.reshape(chosen.shape[:1] + (1,) * (values.ndim - 2) + chosen.shape[1:])
-    return jnp.sum(jnp.where(chosen, values, 0), axis=0, dtype=values.dtype)
-
-
-def _last(k: Any, flag: Any) -> Any:
-    """The last k at which a flag [points, lanes] holds, or -1."""
-    return jnp.max(jnp.where(flag, k[:, None], -1), axis=0)
-
-
-def _first(k: Any, flag: Any) -> Any:
-    """The first k at which a flag [points, lanes] holds, or NEVER."""
-    return jnp.min(jnp.where(flag, k[:, None], NEVER), axis=0)
+def new_rows(shape: Shape, dtype: Any, counted: bool) -> Rows:
+    """Rows before the first point."""
+    n = len(shape.trace_steps)
+    nan = jnp.full((n,), jnp.nan, dtype)
+    return Rows(
+        nan, nan, jnp.zeros((n, 3), jnp.int32) if counted else (), jnp.full((shape.targets,), -1, jnp.int32),
+        jnp.zeros((shape.targets, 3), jnp.int32) if counted else (),
+    )  # fmt: skip
 
 
 def stop_step(stop: Any) -> Any:
@@ -131,204 +107,147 @@ def stop_step(stop: Any) -> Any:
     return stop // 2
 
 
-def last_step(t: Tracker) -> Any:
-    """The step at which a lane stopped or spent its budget; larger than any step while it goes on."""
-    return stop_step(t.stop) if isinstance(t.idle, tuple) else jnp.minimum(stop_step(t.stop), t.idle)
+def goes_on(stop: Any, k: Any) -> Any:
+    """Whether a lane has not stopped at step k or before."""
+    return stop >= 2 * k + 2
 
 
-def _find_stop(t: Tracker, points: Points, moves: Any, lane: Thresholds) -> Any:
-    """The earliest stop code: twice the step, plus one for diverged (at the same step nonfinite comes first)."""
-    f, k = points.value + lane.offset, points.k[:, None]
-    bound = FAR_AWAY * jnp.maximum(lane.scale, jnp.abs(t.start + lane.offset)) + lane.minimum
-    code = jnp.where(jnp.isfinite(f), jnp.where(jnp.abs(f) > bound, 2 * k + 1, NEVER), 2 * k)
-    stop = jnp.minimum(t.stop, jnp.min(code, axis=0))
-    if moves is None:
-        return stop
-    after, bits = 2 * (moves[0][:, None] + 1), moves[1]
-    code = jnp.where(bits & BROKEN > 0, after, jnp.where(bits & FAR > 0, after + 1, NEVER))
-    return jnp.minimum(stop, jnp.min(code, axis=0))
+def stop_at(stop: Any, k: Any, lost: Any, finite: Any) -> Any:
+    """The stop after step k, at which a lane may be lost: twice the step, plus one where it is finite (diverged).
+
+    So nonfinite comes before diverged at the same step.
+    """
+    return jnp.where(lost, jnp.minimum(stop, jnp.where(finite, 2 * k + 1, 2 * k)), stop)
 
 
-def _absorb_moves(t: Tracker, k: Any, bits: Any) -> Tracker:
-    """Overshoots and standstill, from the bits of the steps before the stop."""
-    alive = k[:, None] < stop_step(t.stop)
-    overshot = alive & (bits & OVERSHOT > 0)
-    if not isinstance(t.idle, tuple):
-        t = t._replace(idle=jnp.minimum(t.idle, _first(k, bits & IDLE > 0)))
-    return t._replace(
-        overshoots=t.overshoots + jnp.sum(overshot, axis=0, dtype=jnp.int32),
-        last_overshoot=jnp.maximum(t.last_overshoot, _last(k, overshot)),
-        last_moved=jnp.maximum(t.last_moved, _last(k, alive & (bits & MOVED > 0))),
-    )
-
-
-def _absorb_windows(t: Tracker, p0: Any, gap: Any, floor: Any, layout: Layout) -> Tracker:
-    """First and last complete window whose maximal gap lies above the floor of resolution; p0 counts judged points."""
-    window, points = layout.rate_window, layout.chunk // layout.stride
-    if points >= window:
-        peaks = jnp.max(gap.reshape(-1, window, gap.shape[-1]), axis=1)
-        at = (p0 // window + jnp.arange(points // window)).astype(jnp.int32)
-        complete = True
-    else:
-        running = jnp.maximum(jnp.where(p0 % window == 0, -jnp.inf, t.window), jnp.max(gap, axis=0))
-        t = t._replace(window=running)
-        peaks, at = running[None], (p0 // window)[None].astype(jnp.int32)
-        complete = (p0 + points) % window == 0
-    ends = (at + 1) * window * layout.stride
-    usable = (peaks > floor) & (ends[:, None] <= stop_step(t.stop)) & complete
-    if not isinstance(t.idle, tuple):
-        # What stands still because its budget is spent has no rate: its last point is the one at that step.
-        usable &= ends[:, None] <= t.idle + layout.stride
-    first, last = _first(at, usable), _last(at, usable)
-    new = (t.early_at < 0) & (first < NEVER)
-    return t._replace(
-        early=jnp.where(new, _pick(at, first, peaks), t.early), early_at=jnp.where(new, first, t.early_at),
-        late=jnp.where(last >= 0, _pick(at, last, peaks), t.late), late_at=jnp.maximum(t.late_at, last),
-    )  # fmt: skip
-
-
-def _absorb_ends(t: Tracker, k: Any, gap: Any, floor: Any) -> Tracker:
-    """First and last single point above the floor: windows of length one, for lanes that end within two windows."""
-    usable = (k[:, None] <= last_step(t)) & (gap > floor) & jnp.isfinite(gap)
-    first, last = _first(k, usable), _last(k, usable)
-    new = (t.first_at < 0) & (first < NEVER)
-    return t._replace(
-        first=jnp.where(new, _pick(k, first, gap), t.first), first_at=jnp.where(new, first, t.first_at),
-        last=jnp.where(last >= 0, _pick(k, last, gap), t.last), last_at=jnp.maximum(t.last_at, last),
-    )  # fmt: skip
-
-
-def _absorb_late(t: Tracker, k: Any, gap: Any, steps: int, window: int) -> Tracker:
-    """Sum and maximum of the gap over the last W points and over the W points before them."""
-    late = (k > steps - window)[:, None]
-    early = (k > steps - 2 * window)[:, None] & ~late
-    return t._replace(
-        sum_late=t.sum_late + jnp.sum(jnp.where(late, gap, 0), axis=0),
-        sum_early=t.sum_early + jnp.sum(jnp.where(early, gap, 0), axis=0),
-        max_late=jnp.maximum(t.max_late, jnp.max(jnp.where(late, gap, -jnp.inf), axis=0)),
-        max_early=jnp.maximum(t.max_early, jnp.max(jnp.where(early, gap, -jnp.inf), axis=0)),
-    )
-
-
-def _absorb_trace(t: Tracker, shape: Shape, points: Points, best: Any, counts: Any, stride: int) -> Tracker:
-    """Value, best value and counts at the shared steps of the trace."""
-    wanted = jnp.asarray(np.array(shape.trace_steps, np.int32))
-    at = jnp.clip((wanted - points.k[0]) // stride, 0, points.k.shape[0] - 1)
-    here = (points.k[at] == wanted)[:, None] & (wanted[:, None] <= stop_step(t.stop))
-    t = t._replace(trace=jnp.where(here, points.value[at], t.trace), trace_best=jnp.where(here, best[at], t.trace_best))
-    if counts is None:
-        return t
-    return t._replace(trace_counts=jnp.where(here[:, None], counts[at], t.trace_counts))
-
-
-def _absorb_hits(t: Tracker, k: Any, best: Any, counts: Any, targets: Any) -> Tracker:
-    """The first step at each target [targets, lanes], and the evaluations spent by then."""
-    reached = best[:, None] <= targets[None]
-    at = jnp.min(jnp.where(reached, k[:, None, None], NEVER), axis=0)
-    new = (at < NEVER) & (t.hits < 0)
-    t = t._replace(hits=jnp.where(new, at, t.hits))
-    if counts is None:
-        return t
-    first = k[:, None, None] == at[None]
-    spent = jnp.sum(jnp.where(first[:, :, None], counts[:, None], 0), axis=0, dtype=jnp.int32)
-    return t._replace(hit_counts=jnp.where(new[:, None], spent, t.hit_counts))
-
-
-def _absorb(
-    t: Tracker, points: Points, moves: Any, counts: Any, lane: Thresholds, targets: Any, shape: Shape, layout: Layout
-) -> Tracker:
-    """The tracker after one more chunk; every array has the lanes last, but for the steps k."""
-    k, k0 = points.k, points.k[0]
-    t = t._replace(start=jnp.where(k0 == 0, points.value[0], t.start))
-    t = t._replace(stop=_find_stop(t, points, moves, lane))
-    stop = stop_step(t.stop)
-    span = layout.stride * k.shape[0]
-
-    def when(condition: Any, change: Callable[[Any], Any], tree: Any) -> Any:
-        # A branch is worth its compilation for a chunk; the final point is one row, and all of it applies there.
-        return change(tree) if moves is None else lax.cond(condition, change, lambda tree: tree, tree)
-
-    # The record of an ended lane is closed at the last judged point at or before its stop.
-    held = (t.final, t.gradient_norm, t.counts)
-    seen = (points.value, points.gradient_norm, () if counts is None else counts)
-    closing = (k0 <= stop) & (stop < k0 + span)
-
-    def close(held: Any) -> Any:
-        at = _last(k, k[:, None] <= stop)
-        return jax.tree.map(lambda old, new: jnp.where(closing, _pick(k, at, new), old), held, seen)
-
-    held = when(jnp.any(closing), close, held)
-    t = t._replace(final=held[0], gradient_norm=held[1], counts=held[2])
-
-    alive = k[:, None] < stop
-    gap = points.value - lane.floor
-    info = jnp.finfo(gap.dtype)
-    floor = jnp.maximum(4 * float(info.eps) * lane.minimum, float(info.tiny))
-    watched = points.gradient_norm**2 if layout.by_gradient else gap
-    values = jnp.where(alive, points.value, jnp.inf)
-    before = t.best
-    restless = alive & ~(points.gradient_norm <= AT_REST * lane.gradient_scale)
-    t = t._replace(
-        best=jnp.minimum(before, jnp.min(values, axis=0)),
-        last_above=jnp.maximum(t.last_above, _last(k, alive & ~(gap <= lane.tolerance))),
-        last_restless=jnp.maximum(t.last_restless, _last(k, restless)),
-    )
-    if counts is not None:
-        # What was spent at the first judged point after the last one above the tolerance, as long as that stands.
-        since = _first(k, k[:, None] > t.last_above)
-        fresh = (since < NEVER) & (since - t.last_above <= layout.stride)
-        t = t._replace(settle_counts=jnp.where(fresh, _pick(k, since, counts), t.settle_counts))
-    late_from = shape.steps - 2 * layout.window - span
-    t = when(k0 >= late_from, lambda t: _absorb_late(t, k, gap, shape.steps, layout.window), t)
-    if moves is not None:
-        t = _absorb_moves(t, *moves)
-        if layout.chunk == span:
-            t = _absorb_windows(t, k0 // layout.stride, watched, floor, layout)
-    ends_until = 2 * layout.rate_window * layout.stride
-    if moves is not None or shape.steps < ends_until:
-        t = when(k0 < ends_until, lambda t: _absorb_ends(t, k, watched, floor), t)
-    if not (shape.trace_steps or shape.targets):
-        return t
-
-    # A scan, because XLA's cumulative minimum is quadratic on a CPU (17 times slower for the whole descent).
-    def lower(low: Any, value: Any) -> tuple[Any, Any]:
-        low = jnp.minimum(low, value)
-        return low, low
-
-    _, best = lax.scan(lower, before, values)
-    if shape.trace_steps:
-        t = _absorb_trace(t, shape, points, best, counts, layout.stride)
-    return _absorb_hits(t, k, best, counts, targets) if shape.targets else t
-
-
-def absorber(shape: Shape, layout: Layout) -> Callable[..., Tracker]:
-    """``absorb(k, tracker, points, moves, counts, thresholds, targets) -> tracker`` for one lane, fast under vmap.
-
-    ``k`` are the steps of the points (unbatched), ``points`` (value, gradient norm) there, ``moves`` the bits of the
-    steps from k[0] on (None after the final point), ``counts`` the evaluations spent before each point [p, 3] (None
-    where every step costs the same), ``targets`` the values of the objective to hit.
+class Seen(NamedTuple):
+    """A judged point: its step, value and gradient norm, how far it is from the start, and the evaluations spent before
+    it [3] (or None).
     """
 
-    def lanes_last(k: Any, t: Tracker, seen: Any, bits: Any, *rest: Any) -> Tracker:
-        moves = None if bits is None else (k[0] + jnp.arange(bits.shape[0], dtype=jnp.int32), bits)
-        return _absorb(t, Points(k, *seen), moves, *rest, shape=shape, layout=layout)
+    k: Any
+    value: Any
+    gradient_norm: Any
+    away: Any
+    counts: Any
 
-    @jax.custom_batching.custom_vmap
-    def absorb(k: Any, *args: Any) -> Tracker:
-        out = lanes_last(k, *jax.tree.map(lambda a: a[..., None], args))
-        return jax.tree.map(lambda a: a[..., 0], out)
 
-    @absorb.def_vmap
-    def of_block(lanes: int, batched: Any, k: Any, *args: Any) -> tuple[Tracker, Any]:
-        def last(flag: bool, a: Any) -> Any:
-            return jnp.moveaxis(a, 0, -1) if flag else a[..., None]
+def judge(t: Tracker, seen: Seen, far: Any, lane: Thresholds, shape: Shape, layout: Layout, watched: bool) -> Tracker:
+    """The tracker after a judged point x_k."""
+    k, value = seen.k, seen.value
+    f, before = value + lane.offset, t.stop >= 2 * k
+    if watched:
+        t = t._replace(start=jnp.where(k == 0, value, t.start))
+    bound = FAR_AWAY * jnp.maximum(lane.scale, jnp.abs(t.start + lane.offset)) + lane.minimum
+    bound = jnp.minimum(bound, float(jnp.finfo(f.dtype).max))
+    stays = (jnp.abs(f) <= bound) & (seen.away <= far)
+    stop = stop_at(t.stop, k, ~stays, jnp.isfinite(f) & (seen.away < jnp.inf))
+    # What stopped at an earlier step stays as it was; the record of a lane ends with the point at which it stops.
+    alive, gap = goes_on(stop, k), value - lane.floor
+    t = t._replace(
+        stop=stop,
+        final=jnp.where(before, value, t.final),
+        best=jnp.where(alive, jnp.minimum(t.best, value), t.best),
+        last_above=jnp.where(alive & ~(gap <= lane.tolerance), k, t.last_above),
+    )
+    if seen.counts is not None:
+        # What was spent at the first judged point after the last one above the tolerance, as long as that stands.
+        fresh = (k > t.last_above) & (k - t.last_above <= layout.stride)
+        t = t._replace(
+            counts=jnp.where(before, seen.counts, t.counts),
+            settle_counts=jnp.where(fresh, seen.counts, t.settle_counts),
+        )
+    followed = seen.gradient_norm**2 if layout.by_gradient else gap
+    t = t._replace(window=jnp.maximum(t.window, followed))
+    return _watch(t, seen, alive, before, gap, followed, lane, shape, layout) if watched else t
 
-        t, *rest = jax.tree.map(last, tuple(batched[1:]), args)
-        t = jax.tree.map(lambda a: jnp.broadcast_to(a, (*a.shape[:-1], lanes)), t)
-        out = jax.tree.map(lambda a: jnp.moveaxis(a, -1, 0), lanes_last(k, t, *rest))
-        return out, jax.tree.map(lambda _: True, out)
 
-    return absorb
+def _watch(
+    t: Tracker, seen: Seen, alive: Any, before: Any, gap: Any, followed: Any, lane: Thresholds, shape: Shape,
+    layout: Layout,
+) -> Tracker:  # fmt: skip
+    """Rest, the last two windows of the gap, and the points between which ``rate`` is taken if all else fails."""
+    k, since = seen.k, shape.steps - layout.window
+    restless = alive & ~(seen.gradient_norm <= AT_REST * lane.gradient_scale)
+    late = k > since
+    early = (k > since - layout.window) & ~late
+    t = t._replace(
+        gradient_norm=jnp.where(before, seen.gradient_norm, t.gradient_norm),
+        last_restless=jnp.where(restless, k, t.last_restless),
+        sum_late=jnp.where(late, t.sum_late + gap, t.sum_late),
+        sum_early=jnp.where(early, t.sum_early + gap, t.sum_early),
+        max_late=jnp.where(late, jnp.maximum(t.max_late, gap), t.max_late),
+        max_early=jnp.where(early, jnp.maximum(t.max_early, gap), t.max_early),
+    )
+    # Windows of length one, for lanes that end within two windows.
+    usable = (k < 2 * layout.rate_window * layout.stride) & before & jnp.isfinite(followed)
+    if not isinstance(t.idle, tuple):
+        usable &= k <= t.idle
+    usable &= followed > resolution(lane, followed.dtype)
+    new = usable & (t.first_at < 0)
+    return t._replace(
+        first=jnp.where(new, followed, t.first), first_at=jnp.where(new, k, t.first_at),
+        last=jnp.where(usable, followed, t.last), last_at=jnp.where(usable, k, t.last_at),
+    )  # fmt: skip
+
+
+def resolution(lane: Thresholds, dtype: Any) -> Any:
+    """The gap below which nothing is resolved: 4 eps |f*|, or the smallest normal number."""
+    info = jnp.finfo(dtype)
+    return jnp.maximum(4 * float(info.eps) * lane.minimum, float(info.tiny))
+
+
+def move(t: Tracker, k: Any, overshot: Any, moved: Any) -> Tracker:
+    """The tracker after the update of step k: does it point against the one before, does it change x."""
+    alive = goes_on(t.stop, k)
+    overshot &= alive
+    return t._replace(
+        overshoots=t.overshoots + overshot.astype(jnp.int32),
+        last_overshoot=jnp.where(overshot, k, t.last_overshoot),
+        last_moved=jnp.where(alive & moved, k, t.last_moved),
+    )
+
+
+def close_window(t: Tracker, judged: Any, lane: Thresholds, layout: Layout) -> Tracker:
+    """After a chunk, when so many points are judged: the first and the last window with a gap that is resolved."""
+    n, window = layout.rate_window, t.window
+    ended, at = judged % n == 0, judged // n - 1
+    usable = ended & (window > resolution(lane, window.dtype)) & (t.stop >= 2 * judged * layout.stride)
+    if not isinstance(t.idle, tuple):
+        # What stands still because its budget is spent has no rate: its last point is the one at that step.
+        usable &= judged * layout.stride <= t.idle + layout.stride
+    new = usable & (t.early_at < 0)
+    return t._replace(
+        early=jnp.where(new, window, t.early), early_at=jnp.where(new, at, t.early_at),
+        late=jnp.where(usable, window, t.late), late_at=jnp.where(usable, at, t.late_at),
+        window=jnp.where(ended, -jnp.inf, window),
+    )  # fmt: skip
+
+
+def fill_rows(
+    rows: Rows, t: Tracker, k: Any, values: Any, bests: Any, counts: Any, targets: Any, shape: Shape, stride: int
+) -> Rows:
+    """What a chunk adds: steps k [p], values and best values there [p], evaluations spent before [p, 3] or None."""
+    if shape.trace_steps:
+        wanted = jnp.asarray(np.array(shape.trace_steps, np.int32))
+        at = jnp.clip((wanted - k[0]) // stride, 0, k.shape[0] - 1)
+        here = (k[at] == wanted) & (wanted <= stop_step(t.stop))
+        rows = rows._replace(
+            trace=jnp.where(here, values[at], rows.trace), trace_best=jnp.where(here, bests[at], rows.trace_best)
+        )
+        if counts is not None:
+            rows = rows._replace(trace_counts=jnp.where(here[:, None], counts[at], rows.trace_counts))
+    if not shape.targets:
+        return rows
+    # The first of the best values that is as low; they never rise.
+    index = jnp.sum(bests[:, None] > targets, axis=0, dtype=jnp.int32)
+    at = jnp.minimum(index, k.shape[0] - 1)
+    new = (index < k.shape[0]) & (rows.hits < 0)
+    rows = rows._replace(hits=jnp.where(new, k[0] + stride * at, rows.hits))
+    if counts is None:
+        return rows
+    spent = jnp.sum(jnp.where(jnp.arange(k.shape[0])[:, None, None] == at[:, None], counts[:, None], 0), axis=0)
+    return rows._replace(hit_counts=jnp.where(new[:, None], spent.astype(jnp.int32), rows.hit_counts))
 
 
 def _rate(t: Tracker, layout: Layout) -> Any:

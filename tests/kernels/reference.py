@@ -124,8 +124,8 @@ def _settle_step(h: History, known: Mapping[str, Any]) -> int | None:
 def _rate(h: History, steps: int, dtype: str) -> float:
     """Between the first and the last of the equal windows above the floor; by single points where there is but one."""
     floor = float(np.finfo(dtype).tiny)
-    chunk = chunk_length(steps)
-    length = rate_window(steps, chunk)
+    length = rate_window(steps, chunk_length(steps))
+    chunk = min(chunk_length(steps), length)
     gaps = np.array(h.f, float)
     whole = steps - steps % chunk
     end = min(whole, h.stopped[0]) if h.stopped else whole

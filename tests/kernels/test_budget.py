@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -101,7 +100,7 @@ def test_the_budget_of_steps_is_what_a_method_is_told() -> None:
 
     rule = Optimizer("told", init, descending(Cost(g=1)).step, RATE)
     descent = planned(gd.problem("quadratic"), rule, 37)
-    jax.eval_shape(descent.initial_state, jax.ShapeDtypeStruct((2,), np.float32))
+    descent.state_shape(np.float32)
     assert told[-1] == 37
 
 

@@ -8,12 +8,12 @@ import jaxlib
 import numpy as np
 import pytest
 
-from gdbench.kernels.compiler import WITHOUT_YNN, compiler_options, jit
+from gdbench.kernels.compiler import WIDE, WITHOUT_YNN, compiler_options, jit
 
 
 @pytest.mark.skipif(jaxlib.__version__ not in ("0.10.2", "0.11.0"), reason="the fault is in two releases")
 def test_the_option_is_known_where_it_is_needed():
-    assert compiler_options() == WITHOUT_YNN
+    assert compiler_options() == WITHOUT_YNN | WIDE
 
 
 @pytest.mark.parametrize(("dtype", "n"), [("float64", 16_385), ("float32", 32_769)])

@@ -26,6 +26,6 @@ def test_a_block_lowers_for_cuda(problem, optimizer):
     shared = to_dtype(Shared(f.data, words, np.zeros((0, f.dim)), np.ones(2)), "float32")
     lanes = Program(descent, "float32", 64, 1, local_devices(1)).lanes(64)
     with numerics("float32"):
-        block = jax.jit(jax.vmap(functools.partial(descend, descent), in_axes=(None, 0, None), axis_name=LANES))
-        text = block.trace(np.int32(64), lanes, shared).lower(lowering_platforms=("cuda",)).as_text()
+        block = jax.jit(jax.vmap(functools.partial(descend, descent), in_axes=(0, None), axis_name=LANES))
+        text = block.trace(lanes, shared).lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.while" in text

@@ -42,7 +42,7 @@ QUICK = {"float64": {"parabola", "double well"}, "float32": {g.name for g in GRO
 
 
 @functools.cache
-def _group(name: str, dtype: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _group(name: str, dtype: str, record: str = "full") -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of a group, all its starts with all its settings, and what is known of its problem."""
     group = next(g for g in GROUPS if g.name == name)
     cases = [case for case in group.cases if case.runs_in(dtype)]
@@ -54,6 +54,7 @@ def _group(name: str, dtype: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         x0=[list(s) for s in starts],
         steps=group.steps,
         dtype=dtype,
+        record=record,
         **axes,
         **group.known,
     )
@@ -127,3 +128,18 @@ def test_thresholds_follow_the_definition() -> None:
         known = _group(name, dtype)[1]
         assert known["scale"] == known["gradient_scale"] == 1.0
         assert known["tolerance"] == pytest.approx(max(c, 64 * float(np.finfo(dtype).eps) * aim))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["parabola", "double well", "fifty steps", "momentum", "trap", "plateau"])
+def test_a_cheap_record_is_the_full_one_without_its_dear_columns(name: str) -> None:
+    group = next(g for g in GROUPS if g.name == name)
+    dtype = "float32" if any(case.runs_in("float32") for case in group.cases) else "float64"
+    (full, _), (cheap, _) = _group(name, dtype), _group(name, dtype, "outcome")
+    assert cheap["overshoots"].isna().all() and not full["overshoots"].isna().any()
+    stopped = full["outcome"].isin(["diverged", "nonfinite"])
+    assert cheap["grad_norm_final"][stopped].isna().all()
+    dear = ["cell", "overshoots", "grad_norm_final"]
+    pd.testing.assert_frame_equal(cheap.drop(columns=dear), full.drop(columns=dear), rtol=1e-5)
+    same = ~stopped
+    np.testing.assert_allclose(cheap["grad_norm_final"][same], full["grad_norm_final"][same], rtol=0.1, atol=1e-6)

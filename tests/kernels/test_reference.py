@@ -87,7 +87,7 @@ def _sweep(setting: Setting) -> gd.Sweep:
     more: dict[str, Any] = {"momentum": [0.5, 0.9]} if setting.optimizer == "momentum" else {}
     return gd.sweep(
         problem, setting.optimizer, learning_rate=rates.tolist(), x0=starts, steps=setting.steps, dtype=setting.dtype,
-        trace=12, paths=1000, targets=[1.0, 1e-2, 1e-4], **more,
+        trace=12, paths=1000, targets=[1.0, 1e-2, 1e-4], record="full", **more,
     )  # fmt: skip
 
 

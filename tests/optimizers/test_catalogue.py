@@ -255,6 +255,8 @@ def ran(name: str, dtype: str) -> Ran:
     cell = make_cell(trial, trial.problems[0], choice, dtype, 0, "cpu", 64)
     if cell.error is not None:
         raise cell.error
+    # Every number has its lanes here: what a cell holds fixed is one number a block.
+    cell.descent.varying = None
     run = prepare(cell, trial, execute.local_devices(), 1).compile()
     limits = thresholds(cell.choice, trial, dtype)
     lanes = run.lanes(0, cell.grid.size, limits)

@@ -1,0 +1,245 @@
+"""The engine ``lanes``: the steps of a low-dimensional descent as one elementwise program over the lanes of a block.
+
+What does not depend on the lane stays a scalar (step counters, problem data), and what does not depend on the step is
+computed once, before the loop.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+from gdbench.kernels.elements import (
+    CALLS,
+    CUMULATIVE,
+    ELEMENTWISE,
+    MOST_UNROLLED,
+    REDUCTIONS,
+    RULES,
+    Elements,
+    NoLaneRule,
+    join_lanes,
+    read,
+    run_equations,
+    shaped,
+    split_lanes,
+)
+
+
+def _split_known(jaxpr: Any) -> tuple[list[Any], list[Any]]:
+    """Equations that the constants alone decide, and the others."""
+    known, first, later = set(jaxpr.constvars), [], []
+    for eqn in jaxpr.eqns:
+        if all(isinstance(v, Literal) or v in known for v in eqn.invars) and not eqn.effects:
+            known.update(eqn.outvars)
+            first.append(eqn)
+        else:
+            later.append(eqn)
+    return first, later
+
+
+def scan(body: Callable[[Any, None], tuple[Any, Any]], first: Any, xs: None, length: int) -> tuple[Any, Any]:
+    """``lax.scan(body, first, None, length)``; under ``vmap`` its body runs element by element.
+
+    Raises:
+        NoLaneRule: under ``vmap``, if the body holds a primitive that has no rule here.
+    """
+    closed, out_shape = jax.make_jaxpr(body, return_shape=True)(first, None)
+    leaves, tree = jax.tree.flatten(first)
+    n = len(leaves)
+
+    @jax.custom_batching.custom_vmap
+    def run(consts: Any, leaves: Any) -> Any:
+        def step(carry: Any, _: None) -> Any:
+            out = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(*carry)
+            return out[:n], out[n:]
+
+        return lax.scan(step, leaves, None, length=length)
+
+    @run.def_vmap
+    def of_block(lanes: int, batched: Any, consts: Any, leaves: Any) -> Any:
+        return _scan_block(closed.jaxpr, lanes, batched, consts, leaves, length)
+
+    carry, seen = run(list(closed.consts), leaves)
+    return jax.tree.unflatten(tree, carry), jax.tree.unflatten(jax.tree.structure(out_shape[1]), seen)
+
+
+def _scan_block(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
+    """The loop over a block: carried and emitted arrays come and go with the lanes first."""
+    n = len(leaves)
+    which = batched_carry(jaxpr, batched[0], batched[1], ())
+    avals = [v.aval for v in jaxpr.outvars]
+    outside = [split_lanes(jnp.asarray(c), b) for c, b in zip(consts, batched[0], strict=True)]
+    early, late = _split_known(jaxpr)
+    env = dict(zip(jaxpr.constvars, outside, strict=True))
+    run_equations(early, env)
+
+    def values(atoms: Sequence[Any]) -> list[Elements]:
+        left = iter(atoms)
+        return [shaped(itertools.islice(left, v.aval.size), v.aval.shape) for v in jaxpr.invars]
+
+    def step(atoms: Sequence[Any], _: None) -> Any:
+        inside = env | dict(zip(jaxpr.invars, values(atoms), strict=True))
+        run_equations(late, inside)
+        out = [read(inside, v) for v in jaxpr.outvars]
+        atoms = [
+            [_as_carried(a, aval.dtype, b, lanes) for a in v.flat]
+            for v, aval, b in zip(out, avals, [*which, *[True] * (len(out) - n)], strict=True)
+        ]
+        return sum(atoms[:n], []), sum(atoms[n:], [])
+
+    start = [
+        _as_carried(atom, leaf.dtype, b, lanes)
+        for leaf, known, b in zip(leaves, batched[1], which, strict=True)
+        for atom in split_lanes(leaf, known).flat
+    ]
+    atoms, emitted = lax.scan(step, start, None, length=length)
+    carry = [join_lanes(v, lanes, a.dtype, b) for v, a, b in zip(values(atoms), avals[:n], which, strict=True)]
+    emitted, rows = iter(emitted), []
+    for aval in avals[n:]:
+        parts = [next(emitted).T for _ in range(aval.size)]
+        whole = jnp.stack(parts, axis=-1) if parts else jnp.zeros((lanes, length, 0), aval.dtype)
+        rows.append(whole.reshape(lanes, length, *aval.shape))
+    return (carry, rows), ([*which], [True] * len(rows))
+
+
+def _as_carried(atom: Any, dtype: Any, batched: bool, lanes: int) -> Any:
+    atom = jnp.asarray(atom, dtype)
+    return jnp.broadcast_to(atom, (lanes,)) if batched else atom
+
+
+def dependent(jaxpr: Any, flags: Sequence[bool]) -> list[bool]:
+    """Which results depend on the flagged ones of the constants and arguments."""
+    depends = {v for v, flag in zip([*jaxpr.constvars, *jaxpr.invars], flags, strict=True) if flag}
+    for eqn in jaxpr.eqns:
+        if any(v in depends for v in eqn.invars if not isinstance(v, Literal)):
+            depends.update(eqn.outvars)
+    return [not isinstance(v, Literal) and v in depends for v in jaxpr.outvars]
+
+
+def batched_carry(jaxpr: Any, before: Sequence[bool], carry: Sequence[bool], after: Sequence[bool]) -> list[bool]:
+    """Which parts of a loop's carry differ between lanes: those that do at the start, and what comes to depend on them.
+
+    The carry stands between arguments ``before`` and ``after``, and is what the loop's body gives first.
+    """
+    which = list(carry)
+    while True:
+        later = dependent(jaxpr, [*before, *which, *after])[: len(which)]
+        joined = [a or b for a, b in zip(which, later, strict=True)]
+        if joined == which:
+            return which
+        which = joined
+
+
+def one_piece(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of one pytree; on a CPU it is compiled as one piece of code.
+
+    XLA's runtime on a CPU calls every fused loop by itself, about 0.1 µs each, which is more than a loop over a few
+    hundred lanes takes. What it marks so for its own small loops (``SmallWhileLoopHoistingPass``) is marked here for
+    the loop over the steps; a compiler that does not know the mark goes on without.
+    """
+
+    def run(operand: Any) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(operand)
+
+        def evaluate_all(consts: Any, leaves: Any) -> Any:
+            # The constants are results too: XLA gives up the process at an argument of such a call that nothing reads.
+            return jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(*leaves), consts
+
+        results: Any = jax.jit(evaluate_all)(list(closed.consts), jax.tree.leaves(operand))
+        # On the results, for then it marks the call that gives them, and nothing within.
+        results = set_xla_metadata(results, xla_cpu_small_call="true", inlineable="false")
+        # JAX would drop results that are not read, and with them what they keep alive.
+        leaves, _ = lax.optimization_barrier(results)
+        return jax.tree.unflatten(jax.tree.structure(shape), leaves)
+
+    return run
+
+
+# What is worth it
+
+
+SLOW = frozenset("acos acosh asin asinh atan atan2 atanh cos cosh digamma erf_inv lgamma pow sin sinh tan".split())
+"""Primitives that XLA computes one number at a time on a CPU: where a lane takes them, it pays to share their results,
+and the engine would compute them again for each of the loops that need them."""
+
+MOST_OPERATIONS = 600
+"""Operations of a step, elements counted one by one, beyond which compiling them takes longer than it saves."""
+
+SPREAD = 200_000
+"""The cost, 10 for a byte and 1 for an operation, from which on XLA spreads a loop over threads."""
+
+
+def refusal(program: ClosedJaxpr, varies: Sequence[bool]) -> str | None:
+    """Why a step is not evaluated so, or None; ``varies`` says which of its arguments differ between lanes."""
+    try:
+        operations = _operations(program.jaxpr, varies)[0]
+    except NoLaneRule as reason:
+        return f"no rule for {reason}"
+    return None if operations <= MOST_OPERATIONS else f"a step has {operations} operations, over {MOST_OPERATIONS}"
+
+
+def most_lanes(program: ClosedJaxpr, varies: Sequence[bool], dim: int, size: int) -> int:
+    """Lanes that no loop of the step is spread over threads for: in one piece of code there are none."""
+    operations, _ = _operations(program.jaxpr, varies)
+    return SPREAD // (10 * size * (dim + 12) + operations)
+
+
+def _operations(jaxpr: Any, varies: Sequence[bool]) -> tuple[int, list[bool]]:
+    """Operations on vectors of lanes, counted by elements, and which results differ between lanes.
+
+    Raises:
+        NoLaneRule: for a primitive without a rule, or one that is slow.
+    """
+    differ = dict(zip(jaxpr.invars, varies, strict=True))
+    known = set()
+    total = 0
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        flags = [not isinstance(v, Literal) and differ.get(v, False) for v in eqn.invars]
+        fixed = [isinstance(v, Literal) or v in known for v in eqn.invars]
+        if all(fixed):
+            known.update(eqn.outvars)
+        results = [any(flags)] * len(eqn.outvars)
+        if name in CALLS:
+            inner = eqn.params[CALLS[name]]
+            count, results = _operations(getattr(inner, "jaxpr", inner), flags)
+        elif name == "cond":
+            parts = [_operations(branch.jaxpr, flags[1:]) for branch in eqn.params["branches"]]
+            count = sum(part for part, _ in parts)
+            results = [flags[0] or any(column) for column in zip(*(flags for _, flags in parts), strict=True)]
+        elif name == "scan":
+            if eqn.params["length"] > MOST_UNROLLED:
+                raise NoLaneRule(f"a loop of {eqn.params['length']} trips")
+            inner = eqn.params["jaxpr"].jaxpr
+            count = eqn.params["length"] * _operations(inner, [any(flags)] * len(inner.invars))[0]
+        elif name in ("gather", "dynamic_slice") and not all(fixed[1:]):
+            raise NoLaneRule(f"{name} at places that are computed")
+        elif name not in RULES and name != "iota":
+            raise NoLaneRule(f"the primitive {name}")
+        elif name in SLOW and any(flags):
+            raise NoLaneRule(f"{name}, which is computed one number at a time")
+        else:
+            count = _size_of(eqn) if any(flags) else 0
+        total += count
+        differ.update(zip(eqn.outvars, results, strict=True))
+    return total, [not isinstance(v, Literal) and differ.get(v, False) for v in jaxpr.outvars]
+
+
+def _size_of(eqn: Any) -> int:
+    """Operations of one equation: none where elements only move."""
+    name, out = eqn.primitive.name, sum(v.aval.size for v in eqn.outvars)
+    if name == "dot_general":
+        (summed, _), _ = eqn.params["dimension_numbers"]
+        return 2 * out * int(np.prod([eqn.invars[0].aval.shape[i] for i in summed]))
+    if name in REDUCTIONS or name in CUMULATIVE or name in ("argmax", "argmin"):
+        return eqn.invars[0].aval.size
+    return out if name in ELEMENTWISE else 0
