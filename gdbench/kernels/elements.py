@@ -223,19 +223,26 @@ def _pad(eqn: Any, x: list[Elements]) -> list[Elements]:
     sides = [(max(lo, 0), max(hi, 0), gap, n) for (lo, hi, gap), n in zip(config, array.shape, strict=True)]
     full = np.empty([lo + hi + n + max(n - 1, 0) * gap for lo, hi, gap, n in sides], object)
     full[...] = np.broadcast_to(x[1], full.shape)
-    full[tuple(slice(lo, lo + (n - 1) * (gap + 1) + 1 if n else lo, gap + 1) for lo, _, gap, n in sides)] = array
+    at = [slice(lo, lo + (n - 1) * (gap + 1) + 1 if n else lo, gap + 1) for lo, _, gap, n in sides]
+    full[(..., *at)] = array
     # A negative width takes away.
-    return [full[tuple(slice(max(-lo, 0), n - max(-hi, 0)) for (lo, hi, _), n in zip(config, full.shape, strict=True))]]
+    kept = [slice(max(-lo, 0), n - max(-hi, 0)) for (lo, hi, _), n in zip(config, full.shape, strict=True)]
+    return [full[(..., *kept)]]
 
 
 def _slice(eqn: Any, x: list[Elements]) -> list[Elements]:
     p = eqn.params
     strides = p["strides"] or [1] * x[0].ndim
-    return [x[0][tuple(map(slice, p["start_indices"], p["limit_indices"], strides))]]
+    return [x[0][(..., *map(slice, p["start_indices"], p["limit_indices"], strides))]]
 
 
 def _split(eqn: Any, x: list[Elements]) -> list[Elements]:
     return np.split(x[0], np.cumsum(eqn.params["sizes"])[:-1], axis=eqn.params["axis"])
+
+
+def _unstack(eqn: Any, x: list[Elements]) -> list[Elements]:
+    parts = np.moveaxis(x[0], eqn.params["axis"], 0)
+    return [parts[i, ...] for i in range(len(parts))]
 
 
 def _select_by(eqn: Any, x: list[Elements]) -> list[Elements]:
@@ -309,7 +316,7 @@ RULES: dict[str, Callable[[Any, list[Elements]], list[Elements]]] = {
     "scan": _loop,
     "slice": _slice,
     "split": _split,
-    "unstack": lambda eqn, x: [v.copy() for v in np.moveaxis(x[0], eqn.params["axis"], 0)],
+    "unstack": _unstack,
     "stack": lambda eqn, x: [np.stack(x, axis=eqn.params["axis"])],
     "stop_gradient": lambda eqn, x: x,
     "transpose": lambda eqn, x: [x[0].transpose(eqn.params["permutation"])],

@@ -34,6 +34,9 @@ class State(NamedTuple):
     begun: Any
 
 
+LIGHT_FROM = 400
+"""Steps from which a second loop, of steps that watch less, is worth its compilation: 0.3 s of a core."""
+
 OWN_NOISE = 0x6F777265
 """Sets the random numbers that an optimizer draws apart from those that draw the mini-batch of the same step."""
 
@@ -216,7 +219,8 @@ class Run:
 
     def light_chunks(self, chunks: int, rest: int) -> tuple[int, int] | None:
         """The first and the last chunk judged by their values alone; None where they are not worth a loop."""
-        if self.shape.full or self.shape.budget or self.problem.stochastic:
+        short = self.shape.steps < LIGHT_FROM
+        if short or self.shape.full or self.shape.budget or self.problem.stochastic:
             return None
         first = 2 * self.layout.rate_window // self.layout.chunk
         # One step more than the two windows: an overshoot takes two updates.

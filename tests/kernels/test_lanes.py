@@ -84,6 +84,10 @@ def test_a_step_on_every_problem(name: str) -> None:
 
 ASKS = {
     "slices and joins": lambda x: jnp.concatenate([x[::-1], x[1:], jnp.pad(x, (1, 2), constant_values=3.0)]),
+    "a pad of nothing and one that takes away": lambda x: jnp.stack(
+        [lax.pad(x[0], jnp.float32(0), []), lax.pad(x, jnp.float32(2), [(-1, 1, 0)])[2]]
+    ),
+    "rows apart and together": lambda x: jnp.stack([*jnp.unstack(x), *jnp.unstack(jnp.outer(x, x), axis=1)[1]]),
     "a gather in place": lambda x: x[np.array([[2, 0], [1, 1]])],
     "products": lambda x: jnp.einsum("ij,j->i", jnp.outer(x, x) + np.eye(3, dtype=np.float32), x),
     "batched products": lambda x: jnp.einsum("bij,bj->bi", jnp.stack([jnp.outer(x, x)] * 2), jnp.stack([x, 2 * x])),
