@@ -254,6 +254,7 @@ def run(
     quick: bool = False,
     devices: int | None = None,
     tile: int | None = None,
+    engine: str = "auto",
     timeout: float = float("inf"),
     results: str | Path = store.RESULTS,
     progress: Any = None,
@@ -267,12 +268,9 @@ def run(
         optimizers: only these.
         add: further optimizers for every experiment.
         quick: a thinned grid, in a folder of its own.
-        evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
-        record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
-            norm of descents that stop early, and takes longer.
-        engine: "scan" or "lanes" in place of the rule; rounding may differ.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
+        engine: "scan" or "lanes" in place of the rule; rounding may differ.
         timeout: seconds a cell may take.
         results: where the runs are.
         progress: a ``gdbench.runner.Progress``.
@@ -285,7 +283,7 @@ def run(
     read = build_suite(suite, **options) if isinstance(suite, Mapping) else read_suite(suite, **options)
     from gdbench import runner
 
-    how = runner.Options(devices=devices, tile=tile, timeout=timeout, progress=progress or runner.Silent())
+    how = runner.Options(devices, tile, timeout, progress or runner.Silent(), engine=engine)
     return Run(runner.run_suite(read, how, Path(results)))
 
 

@@ -215,7 +215,7 @@ def _operations(jaxpr: Any, varies: Sequence[bool]) -> tuple[int, list[bool]]:
         elif name == "cond":
             parts = [_operations(branch.jaxpr, flags[1:]) for branch in eqn.params["branches"]]
             count = sum(part for part, _ in parts)
-            results = [flags[0] or any(column) for column in zip(*(flags for _, flags in parts), strict=True)]
+            results = [flags[0] or any(column) for column in zip(*(given for _, given in parts), strict=True)]
         elif name == "scan":
             if eqn.params["length"] > MOST_UNROLLED:
                 raise NoLaneRule(f"a loop of {eqn.params['length']} trips")

@@ -18,7 +18,7 @@ import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import Optimizer, ProblemFamily
 from gdbench.errors import CellError, SuiteError
-from gdbench.kernels import elements, execute, lanes
+from gdbench.kernels import elements, execute
 from gdbench.kernels.descent import Descent, numerics
 from gdbench.plan import plain_descent
 
@@ -180,14 +180,25 @@ def test_a_descent_depends_on_neither_place_nor_neighbours() -> None:
     pd.testing.assert_frame_equal(lot.drop(columns="cell"), part.drop(columns="cell"), check_exact=True)
 
 
-def test_a_loop_that_xla_spreads_over_threads_is_compiled_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A block so wide that XLA would use threads, which one piece of code cannot.
-    monkeypatch.setattr(lanes, "most_lanes", lambda *args: 4096)
-    monkeypatch.setattr(execute, "CACHE_BYTES", 1 << 30)
-    monkeypatch.setattr(execute, "block_lanes", lambda *args: 4096)
+def test_what_xla_cannot_compile_in_one_piece_is_compiled_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces, compile_once = [], execute.Program._compile
+
+    def refuse_one_piece(program: execute.Program, shared: Any) -> None:
+        pieces.append(program.descent.one_piece)
+        if program.descent.one_piece:
+            raise jax.errors.JaxRuntimeError("INTERNAL: a loop is spread over threads")
+        compile_once(program, shared)
+
     options: dict[str, Any] = {"learning_rate": [1e-3, 2e-3], "steps": 20, "starts": gd.starts("sobol", 2)}
-    problem = gd.problem("bbob/f8", dim=10)
-    wide = gd.sweep(problem, "adam", engine="lanes", **options)
-    assert wide.results.cells[0]["block"] == 4096
-    scan = gd.sweep(problem, "adam", engine="scan", **options).table
-    np.testing.assert_allclose(wide.table["f_final"], scan["f_final"], rtol=1e-4)
+    whole = gd.sweep("rosenbrock", "adam", engine="lanes", **options).table
+    monkeypatch.setattr(execute.Program, "_compile", refuse_one_piece)
+    apart = gd.sweep("rosenbrock", "adam", engine="lanes", **options)
+    assert pieces == [True, False] and apart.results.cells[0]["engine"] == "lanes"
+    np.testing.assert_allclose(apart.table["f_final"], whole["f_final"], rtol=1e-6)
+
+    def refuse(program: execute.Program, shared: Any) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: no room")
+
+    monkeypatch.setattr(execute.Program, "_compile", refuse)
+    with pytest.raises(CellError, match="no room"):
+        gd.sweep("rosenbrock", "adam", engine="lanes", **options)
