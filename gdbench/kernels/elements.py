@@ -95,6 +95,10 @@ def join_lanes(value: Elements, lanes: int, dtype: Any, batched: bool) -> Any:
 
 def _bind(eqn: Any, atoms: Sequence[Any]) -> Any:
     """An elementwise primitive on atoms: on vectors if one of them is one."""
+    dtype = eqn.outvars[0].aval.dtype
+    if eqn.primitive.name == "div" and dtype.kind == "f" and jnp.ndim(atoms[0]) > jnp.ndim(atoms[1]):
+        # One division for all lanes; a product differs from the quotient in its last bit.
+        return atoms[0] * (1 / jnp.asarray(atoms[1], dtype))
     lanes = next((a.shape for a in atoms if getattr(a, "ndim", 0)), ())
     operands = []
     for atom, var in zip(atoms, eqn.invars, strict=True):

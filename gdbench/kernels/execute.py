@@ -21,7 +21,7 @@ from gdbench.errors import SuiteError
 from gdbench.kernels import lanes
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
-from gdbench.kernels.layout import LANES, Thresholds
+from gdbench.kernels.layout import Thresholds
 from gdbench.kernels.scan import descend
 
 _count_lock = threading.Lock()
@@ -29,6 +29,9 @@ _compiles = 0
 
 CACHE_BYTES = 512 * 1024
 """What a block's state may take on a CPU, so that it stays in the second-level cache of a core."""
+
+EMITTED_BYTES = 32 * 1024
+"""What a chunk of the engine ``lanes`` may emit on a CPU, so that it stays in the first-level cache."""
 
 LEAST_LANES = 64
 """Fewest lanes of a block: whole vectors on every machine."""
@@ -71,7 +74,8 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype, engine and device kind alone.
 
     On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems; of the engine ``lanes`` as
-    many as XLA does not spread over threads. On a GPU 65,536, fewer where a lane is large.
+    many as emit what stays in the first-level cache, and as XLA does not spread over threads. On a GPU 65,536, fewer
+    where a lane is large.
     """
     if descent.optimizer.host is not None:
         return LEAST_LANES
@@ -80,7 +84,9 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
     fitting = min(most, room // (words * size))
     if descent.engine == "lanes":
-        fitting = min(fitting, lanes.most_lanes(*descent.step_program(), dim, size))
+        # What the steps of a chunk emit is read again at once: value and distance from the start.
+        emitted = 2 * descent.layout.chunk * size
+        fitting = min(fitting, EMITTED_BYTES // emitted, lanes.most_lanes(*descent.step_program(), dim, size))
     return 1 << (max(LEAST_LANES, fitting).bit_length() - 1)
 
 
@@ -182,7 +188,7 @@ class Program:
             def one(lane: Lane) -> dict[str, Any]:
                 return descend(self.descent, join(lane, common), shared)
 
-            records = jax.vmap(one, axis_name=LANES)(unpack(lanes, self._lane))
+            records = jax.vmap(one)(unpack(lanes, self._lane))
             packed, self._record = pack(records)
             return packed
 

@@ -6,9 +6,10 @@ computed once, before the loop.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,34 +47,145 @@ def _split_known(jaxpr: Any) -> tuple[list[Any], list[Any]]:
     return first, later
 
 
-def scan(body: Callable[[Any, None], tuple[Any, Any]], first: Any, xs: None, length: int) -> tuple[Any, Any]:
-    """``lax.scan(body, first, None, length)``; under ``vmap`` its body runs element by element.
+class Stage(NamedTuple):
+    """What becomes of the state after some steps: ``yes(emitted, state)`` where ``when(emitted, state)`` holds in all
+    lanes of the block, else ``no(emitted, state)``; always ``yes`` without a question.
+    """
+
+    yes: Callable[[Any, Any], Any]
+    when: Callable[[Any, Any], Any] | None = None
+    no: Callable[[Any, Any], Any] | None = None
+
+
+def scan(
+    body: Callable[[Any, None], tuple[Any, Any]], first: Any, length: int, stages: Sequence[Stage], state: Any,
+    by_elements: bool,
+) -> tuple[Any, Any]:  # fmt: skip
+    """``last, emitted = lax.scan(body, first, None, length)``; gives last, and what the stages make of the state.
+
+    Under ``vmap`` the lanes of a block go through it together: one branch of a stage runs, what is emitted has the
+    steps first and the lanes second, and the body runs element by element if asked to.
 
     Raises:
-        NoLaneRule: under ``vmap``, if the body holds a primitive that has no rule here.
+        NoLaneRule: under ``vmap`` by elements, if the body holds a primitive that has no rule here.
     """
-    closed, out_shape = jax.make_jaxpr(body, return_shape=True)(first, None)
+    closed, out = jax.make_jaxpr(body, return_shape=True)(first, None)
     leaves, tree = jax.tree.flatten(first)
-    n = len(leaves)
+    emitted = jax.tree.map(lambda a: jax.ShapeDtypeStruct((length, *a.shape), a.dtype), out[1])
+    programs: list[list[Any]] = []
+    shape = state
+    for stage in stages:
+        programs.append([])
+        for function in filter(None, (stage.when, stage.no, stage.yes)):
+            program, out = jax.make_jaxpr(function, return_shape=True)(emitted, shape)
+            programs[-1].append(program)
+        shape = out
+
+    def through(rows: Any, state: Any, call: Callable[..., Any]) -> Any:
+        """The state after the stages; ``call(i, rows, state)`` gives what each program makes of it."""
+        count = itertools.count()
+        for stage in programs:
+            *asked, last = [functools.partial(call, next(count)) for _ in stage]
+            if asked:
+                question, otherwise = asked
+                state = lax.cond(question(rows, state)[0], last, otherwise, rows, state)
+            else:
+                state = last(rows, state)
+        return state
+
+    every = [program for stage in programs for program in stage]
 
     @jax.custom_batching.custom_vmap
-    def run(consts: Any, leaves: Any) -> Any:
+    def run(body_consts: Any, leaves: Any, consts: Any, state: Any) -> Any:
         def step(carry: Any, _: None) -> Any:
-            out = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))(*carry)
-            return out[:n], out[n:]
+            out = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, body_consts))(*carry)
+            return out[: len(leaves)], out[len(leaves) :]
 
-        return lax.scan(step, leaves, None, length=length)
+        def call(i: int, rows: Any, state: Any) -> Any:
+            return jaxpr_as_fun(ClosedJaxpr(every[i].jaxpr, consts[i]))(*rows, *state)
+
+        last, rows = lax.scan(step, leaves, None, length=length)
+        return last, through(rows, state, call)
 
     @run.def_vmap
-    def of_block(lanes: int, batched: Any, consts: Any, leaves: Any) -> Any:
-        return _scan_block(closed.jaxpr, lanes, batched, consts, leaves, length)
+    def of_block(lanes: int, batched: Any, body_consts: Any, leaves: Any, consts: Any, state: Any) -> Any:
+        differs = _differing(programs, batched[2], batched[3])
 
-    carry, seen = run(list(closed.consts), leaves)
-    return jax.tree.unflatten(tree, carry), jax.tree.unflatten(jax.tree.structure(out_shape[1]), seen)
+        def call(i: int, rows: Any, state: Any) -> Any:
+            def one(consts: Any, rows: Any, state: Any) -> Any:
+                return jaxpr_as_fun(ClosedJaxpr(every[i].jaxpr, consts))(*rows, *state)
+
+            before, after = differs[i]
+            axes = [[0 if b else None for b in flags] for flags in (batched[2][i], before, after)]
+            block = jax.vmap(one, in_axes=(axes[0], 1, axes[1]), out_axes=axes[2], axis_size=lanes)
+            return block(consts[i], rows, state)
+
+        scan_block = _scan_elements if by_elements else _scan_arrays
+        last, which, rows = scan_block(closed.jaxpr, lanes, batched, body_consts, leaves, length)
+        out = through(rows, state, call)
+        return (last, out), (which, differs[-1][1])
+
+    consts = [list(program.consts) for program in every]
+    last, out = run(list(closed.consts), leaves, consts, jax.tree.leaves(state))
+    return jax.tree.unflatten(tree, last), jax.tree.unflatten(jax.tree.structure(shape), out)
 
 
-def _scan_block(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
-    """The loop over a block: carried and emitted arrays come and go with the lanes first."""
+def _differing(programs: Sequence[Sequence[Any]], consts: Any, state: Any) -> list[tuple[list[bool], list[bool]]]:
+    """For each program of the stages what differs between lanes: of the state before it, and of what it gives.
+
+    A question has one answer for all.
+    """
+    out, left = [], iter(consts)
+    for stage in programs:
+        flags = [next(left) for _ in stage]
+        after = [
+            dependent(program.jaxpr, [*known, *[True] * (len(program.jaxpr.invars) - len(state)), *state])
+            for program, known in zip(stage, flags, strict=True)
+        ]
+        whole = [any(column) for column in zip(*after[-2:], strict=True)] if len(stage) > 1 else after[0]
+        out += [(state, [False])] * (len(stage) > 1) + [(state, whole)] * len(stage[-2:])
+        state = whole
+    return out
+
+
+@jax.custom_batching.custom_vmap
+def in_any_lane(flag: Any) -> Any:
+    """Whether a flag is set; under ``vmap`` whether it is set in any lane of the block."""
+    return flag
+
+
+@in_any_lane.def_vmap
+def _in_any_of_block(lanes: int, batched: Any, flags: Any) -> Any:
+    # Counted by columns in a product, which XLA fuses with nothing, then the largest: in one reduction, or in one loop
+    # with what gives the flags, a CPU would take the lanes one by one, longer than the steps that it decides about.
+    wide = 32 if lanes % 32 == 0 else 1
+    flags = jnp.broadcast_to(flags, (lanes,)).astype(jnp.float32).reshape(-1, wide)
+    return jnp.max(jnp.ones((lanes // wide,), jnp.float32) @ flags) > 0, False
+
+
+def _scan_arrays(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
+    """As ``_scan_elements``, with the arrays of the lanes kept together."""
+    which = batched_carry(jaxpr, batched[0], batched[1], ())
+    axes = [0 if b else None for b in which]
+    spread = [
+        jnp.broadcast_to(a, (lanes, *a.shape)) if b and not known else a
+        for a, b, known in zip(leaves, which, batched[1], strict=True)
+    ]
+
+    def one(consts: Any, carry: Any) -> Any:
+        out = jaxpr_as_fun(ClosedJaxpr(jaxpr, consts))(*carry)
+        return out[: len(leaves)], out[len(leaves) :]
+
+    outside = [0 if b else None for b in batched[0]]
+    block = jax.vmap(one, in_axes=(outside, axes), out_axes=(axes, 0), axis_size=lanes)
+    last, rows = lax.scan(lambda carry, _: block(consts, carry), spread, None, length=length)
+    return last, list(which), rows
+
+
+def _scan_elements(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
+    """The loop over a block: what is carried, with the lanes first; which of it has lanes; and what was emitted, with
+    the steps first and the lanes second.
+    """
     n = len(leaves)
     which = batched_carry(jaxpr, batched[0], batched[1], ())
     avals = [v.aval for v in jaxpr.outvars]
@@ -103,12 +215,12 @@ def _scan_block(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, 
     ]
     atoms, emitted = lax.scan(step, start, None, length=length)
     carry = [join_lanes(v, lanes, a.dtype, b) for v, a, b in zip(values(atoms), avals[:n], which, strict=True)]
-    emitted, rows = iter(emitted), []
+    left, rows = iter(emitted), []
     for aval in avals[n:]:
-        parts = [next(emitted).T for _ in range(aval.size)]
-        whole = jnp.stack(parts, axis=-1) if parts else jnp.zeros((lanes, length, 0), aval.dtype)
-        rows.append(whole.reshape(lanes, length, *aval.shape))
-    return (carry, rows), ([*which], [True] * len(rows))
+        parts = [next(left) for _ in range(aval.size)]
+        whole = parts[0] if not aval.shape else jnp.stack(parts, axis=-1) if parts else jnp.zeros((length, lanes, 0))
+        rows.append(whole.reshape(length, lanes, *aval.shape))
+    return carry, list(which), rows
 
 
 def _as_carried(atom: Any, dtype: Any, batched: bool, lanes: int) -> Any:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-LANES = "lanes"
-"""Name of the axis that a block of lanes is vmapped over."""
-
 
 def window_length(steps: int) -> int:
     """W, the last steps that decide an outcome: max(32, steps/10), but never more than half of a short budget."""

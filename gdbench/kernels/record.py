@@ -1,8 +1,8 @@
 """What a descent leaves behind: numbers that follow it from step to step, and the outcome drawn from them at the end.
 
-Everything is elementwise and of one lane. ``judge`` and ``move`` are called at every step, ``close_window`` after every
-chunk of steps; a step that is not *watched* is judged by its value alone, for what the others say is asked for at the
-beginning and at the end of a descent only, unless the record is to be full.
+The steps of a chunk say what is *seen* at each point; then the tracker takes the whole chunk at once where nothing
+happens in it that needs a look at every step (``take_chunk``), else point by point (``judge``). Both come to the same
+tracker, bit for bit but for sums.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gdbench.contracts import (
     BELOW,
@@ -42,14 +43,9 @@ class Tracker(NamedTuple):
     stop: Any
     start: Any
     final: Any
-    gradient_norm: Any
     best: Any
     last_above: Any
-    last_restless: Any
-    last_moved: Any
-    overshoots: Any
-    last_overshoot: Any
-    idle: Any
+    lately: Any
     sum_late: Any
     sum_early: Any
     max_late: Any
@@ -63,6 +59,9 @@ class Tracker(NamedTuple):
     first_at: Any
     last: Any
     last_at: Any
+    gradient_norm: Any
+    overshoots: Any
+    idle: Any
     counts: Any
     settle_counts: Any
 
@@ -81,14 +80,14 @@ def new_tracker(shape: Shape, dtype: Any, counted: bool) -> Tracker:
     """A tracker before the first point."""
     top = jnp.full((), jnp.inf, dtype)
     zero, nan, never = jnp.zeros((), dtype), jnp.full((), jnp.nan, dtype), jnp.full((), -1, jnp.int32)
+    none = jnp.zeros((), jnp.int32)
     counts = jnp.zeros((3,), jnp.int32) if counted else ()
     return Tracker(
-        stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, gradient_norm=nan, best=top, last_above=never,
-        last_restless=never, last_moved=never, overshoots=jnp.zeros((), jnp.int32), last_overshoot=never,
-        idle=jnp.full((), NEVER, jnp.int32) if shape.budget else (),
+        stop=jnp.full((), NEVER, jnp.int32), start=nan, final=nan, best=top, last_above=never, lately=none,
         sum_late=zero, sum_early=zero, max_late=-top, max_early=-top, window=-top,
         early=zero, early_at=never, late=zero, late_at=never, first=zero, first_at=never, last=zero, last_at=never,
-        counts=counts, settle_counts=counts,
+        gradient_norm=nan if shape.full else (), overshoots=none if shape.full else (),
+        idle=jnp.full((), NEVER, jnp.int32) if shape.budget else (), counts=counts, settle_counts=counts,
     )  # fmt: skip
 
 
@@ -120,27 +119,48 @@ def stop_at(stop: Any, k: Any, lost: Any, finite: Any) -> Any:
     return jnp.where(lost, jnp.minimum(stop, jnp.where(finite, 2 * k + 1, 2 * k)), stop)
 
 
+RESTLESS, MOVED, OVERSHOT = np.int32(1), np.int32(2), np.int32(4)
+"""What a step shows of itself, in one number: a gradient that is not at rest, an update that changes x, and one that
+points against the update before."""
+
+
 class Seen(NamedTuple):
-    """A judged point: its step, value and gradient norm, how far it is from the start, and the evaluations spent before
-    it [3] (or None).
+    """What is seen at x_k: the value, how far it is from the start, deeds of the step, gradient norm, evaluations spent
+    before it [3], and whether the step was begun; () for what nothing asks for.
     """
 
-    k: Any
     value: Any
-    gradient_norm: Any
     away: Any
-    counts: Any
+    deeds: Any = ()
+    gradient_norm: Any = ()
+    counts: Any = ()
+    begun: Any = ()
 
 
-def judge(t: Tracker, seen: Seen, far: Any, lane: Thresholds, shape: Shape, layout: Layout, watched: bool) -> Tracker:
-    """The tracker after a judged point x_k."""
-    k, value = seen.k, seen.value
+def asked(part: Any) -> bool:
+    """Whether a part of what is seen or tracked is there."""
+    return not isinstance(part, tuple)
+
+
+def _bound(start: Any, lane: Thresholds) -> Any:
+    bound = FAR_AWAY * jnp.maximum(lane.scale, jnp.abs(start + lane.offset)) + lane.minimum
+    return jnp.minimum(bound, float(jnp.finfo(bound.dtype).max))
+
+
+def followed(seen: Seen, lane: Thresholds, layout: Layout) -> Any:
+    """What ``rate`` follows."""
+    return seen.gradient_norm**2 if layout.by_gradient else seen.value - lane.floor
+
+
+def judge(t: Tracker, k: Any, seen: Seen, far: Any, lane: Thresholds, shape: Shape, layout: Layout) -> Tracker:
+    """The tracker after the point x_k; without a value (where points are judged now and then) after the step alone."""
+    if not asked(seen.value):
+        stop = stop_at(t.stop, k, ~(seen.away <= far), seen.away < jnp.inf)
+        return _deeds(t._replace(stop=stop), k, seen, shape, layout)
+    value = seen.value
     f, before = value + lane.offset, t.stop >= 2 * k
-    if watched:
-        t = t._replace(start=jnp.where(k == 0, value, t.start))
-    bound = FAR_AWAY * jnp.maximum(lane.scale, jnp.abs(t.start + lane.offset)) + lane.minimum
-    bound = jnp.minimum(bound, float(jnp.finfo(f.dtype).max))
-    stays = (jnp.abs(f) <= bound) & (seen.away <= far)
+    t = t._replace(start=jnp.where(k == 0, value, t.start))
+    stays = (jnp.abs(f) <= _bound(t.start, lane)) & (seen.away <= far)
     stop = stop_at(t.stop, k, ~stays, jnp.isfinite(f) & (seen.away < jnp.inf))
     # What stopped at an earlier step stays as it was; the record of a lane ends with the point at which it stops.
     alive, gap = goes_on(stop, k), value - lane.floor
@@ -150,45 +170,123 @@ def judge(t: Tracker, seen: Seen, far: Any, lane: Thresholds, shape: Shape, layo
         best=jnp.where(alive, jnp.minimum(t.best, value), t.best),
         last_above=jnp.where(alive & ~(gap <= lane.tolerance), k, t.last_above),
     )
-    if seen.counts is not None:
+    if asked(t.gradient_norm) and asked(seen.gradient_norm):
+        t = t._replace(gradient_norm=jnp.where(before, seen.gradient_norm, t.gradient_norm))
+    if asked(seen.counts):
         # What was spent at the first judged point after the last one above the tolerance, as long as that stands.
         fresh = (k > t.last_above) & (k - t.last_above <= layout.stride)
         t = t._replace(
             counts=jnp.where(before, seen.counts, t.counts),
             settle_counts=jnp.where(fresh, seen.counts, t.settle_counts),
         )
-    followed = seen.gradient_norm**2 if layout.by_gradient else gap
-    t = t._replace(window=jnp.maximum(t.window, followed))
-    return _watch(t, seen, alive, before, gap, followed, lane, shape, layout) if watched else t
-
-
-def _watch(
-    t: Tracker, seen: Seen, alive: Any, before: Any, gap: Any, followed: Any, lane: Thresholds, shape: Shape,
-    layout: Layout,
-) -> Tracker:  # fmt: skip
-    """Rest, the last two windows of the gap, and the points between which ``rate`` is taken if all else fails."""
-    k, since = seen.k, shape.steps - layout.window
-    restless = alive & ~(seen.gradient_norm <= AT_REST * lane.gradient_scale)
-    late = k > since
-    early = (k > since - layout.window) & ~late
-    t = t._replace(
-        gradient_norm=jnp.where(before, seen.gradient_norm, t.gradient_norm),
-        last_restless=jnp.where(restless, k, t.last_restless),
-        sum_late=jnp.where(late, t.sum_late + gap, t.sum_late),
-        sum_early=jnp.where(early, t.sum_early + gap, t.sum_early),
-        max_late=jnp.where(late, jnp.maximum(t.max_late, gap), t.max_late),
-        max_early=jnp.where(early, jnp.maximum(t.max_early, gap), t.max_early),
-    )
+    tracked = followed(seen, lane, layout)
     # Windows of length one, for lanes that end within two windows.
-    usable = (k < 2 * layout.rate_window * layout.stride) & before & jnp.isfinite(followed)
-    if not isinstance(t.idle, tuple):
+    usable = (k < 2 * layout.rate_window * layout.stride) & before & jnp.isfinite(tracked)
+    if asked(t.idle):
         usable &= k <= t.idle
-    usable &= followed > resolution(lane, followed.dtype)
+    usable &= tracked > resolution(lane, tracked.dtype)
     new = usable & (t.first_at < 0)
-    return t._replace(
-        first=jnp.where(new, followed, t.first), first_at=jnp.where(new, k, t.first_at),
-        last=jnp.where(usable, followed, t.last), last_at=jnp.where(usable, k, t.last_at),
+    t = t._replace(
+        first=jnp.where(new, tracked, t.first), first_at=jnp.where(new, k, t.first_at),
+        last=jnp.where(usable, tracked, t.last), last_at=jnp.where(usable, k, t.last_at),
     )  # fmt: skip
+    return _deeds(t, k, seen, shape, layout)
+
+
+def _deeds(t: Tracker, k: Any, seen: Seen, shape: Shape, layout: Layout) -> Tracker:
+    """What a step within W did, and what any of them did where that is kept."""
+    if asked(t.idle) and asked(seen.begun):
+        t = t._replace(idle=jnp.where(seen.begun, t.idle, jnp.minimum(t.idle, k)))
+    if not asked(seen.deeds):
+        return t
+    alive = goes_on(t.stop, k)
+    t = t._replace(lately=jnp.where(alive & (k >= shape.steps - layout.window), t.lately | seen.deeds, t.lately))
+    if asked(t.overshoots):
+        t = t._replace(overshoots=t.overshoots + (alive & (seen.deeds & OVERSHOT > 0)).astype(jnp.int32))
+    return t
+
+
+class Extent(NamedTuple):
+    """The least and the largest of a chunk: values, what ``rate`` follows, distance from the start (infinite where a
+    value is NaN).
+    """
+
+    low: Any
+    high: Any
+    low_followed: Any
+    high_followed: Any
+    away: Any
+
+
+def _least(values: Any) -> Any:
+    """The smallest along the first axis, NaN left out: a comparison a number, where ``jnp.min`` takes three."""
+    return lax.reduce(values, np.array(np.inf, values.dtype), lambda a, b: lax.select(b < a, b, a), (0,))
+
+
+def _most(values: Any) -> Any:
+    return lax.reduce(values, np.array(-np.inf, values.dtype), lambda a, b: lax.select(b > a, b, a), (0,))
+
+
+def extent(seen: Seen, lane: Thresholds, layout: Layout) -> Extent:
+    """How far a chunk reaches; what is seen has the steps first."""
+    low, high = _least(seen.value), _most(seen.value)
+    away = _most(jnp.where(seen.value == seen.value, seen.away, jnp.inf))
+    if not layout.by_gradient:
+        return Extent(low, high, low - lane.floor, high - lane.floor, away)
+    tracked = followed(seen, lane, layout)
+    return Extent(low, high, _least(tracked), _most(tracked), away)
+
+
+def uneventful(t: Tracker, k: Any, start: Any, reach: Extent, far: Any, lane: Thresholds, layout: Layout) -> Any:
+    """Whether a chunk of steps k [p] can be taken at once: the lane does not stop in it, and while ``rate`` may have to
+    be taken between single points all of them are resolved; or it stopped before.
+    """
+    bound = _bound(jnp.where(k[0] == 0, start, t.start), lane)
+    stays = (reach.high + lane.offset <= bound) & (reach.low + lane.offset >= -bound)
+    stays &= (reach.away <= far) & (reach.away < jnp.inf)
+    resolved = (reach.low_followed > resolution(lane, bound.dtype)) & (reach.high_followed < jnp.inf)
+    return (t.stop < 2 * k[0]) | (stays & (resolved | (k[0] >= 2 * layout.rate_window * layout.stride)))
+
+
+def take_chunk(
+    t: Tracker, k: Any, seen: Seen, reach: Extent, lane: Thresholds, shape: Shape, layout: Layout
+) -> Tracker:  # fmt: skip
+    """The tracker after an uneventful chunk of steps k [p], as ``judge`` leaves it; what is seen: the steps first."""
+    alive, gap = t.stop == NEVER, seen.value - lane.floor
+    above = jnp.max(jnp.where(gap <= lane.tolerance, -1, k), axis=0)
+    tracked = followed(seen, lane, layout)
+    single = alive & (k[0] < 2 * layout.rate_window * layout.stride)
+    new = single & (t.first_at < 0)
+    t = t._replace(
+        start=jnp.where(k[0] == 0, seen.value[0], t.start),
+        best=jnp.where(alive, jnp.minimum(t.best, reach.low), t.best),
+        last_above=jnp.where(alive, jnp.maximum(t.last_above, above), t.last_above),
+        first=jnp.where(new, tracked[0], t.first), first_at=jnp.where(new, k[0], t.first_at),
+        last=jnp.where(single, tracked[-1], t.last), last_at=jnp.where(single, k[-1], t.last_at),
+    )  # fmt: skip
+    if asked(t.gradient_norm):
+        t = t._replace(gradient_norm=jnp.where(alive, seen.gradient_norm[-1], t.gradient_norm))
+    if asked(t.overshoots):
+        crossed = jnp.sum(seen.deeds & OVERSHOT > 0, axis=0, dtype=jnp.int32)
+        t = t._replace(overshoots=t.overshoots + jnp.where(alive, crossed, 0))
+    if not asked(seen.deeds):
+        return t
+    deeds = jnp.where(k >= shape.steps - layout.window, seen.deeds, 0)
+    return t._replace(lately=t.lately | jnp.where(alive, lax.reduce(deeds, np.int32(0), lax.bitwise_or, (0,)), 0))
+
+
+def tally(t: Tracker, k: Any, value: Any, lane: Thresholds, shape: Shape, layout: Layout) -> Tracker:
+    """Sums and largest numbers of W and of the window before, after points k [p] of value [p]: in one order, however
+    the points were judged.
+    """
+    since, gap = shape.steps - layout.window, value - lane.floor
+    late, early = k > since, (k > since - layout.window) & (k <= since)
+    return t._replace(
+        sum_late=t.sum_late + jnp.sum(jnp.where(late, gap, 0), axis=0),
+        sum_early=t.sum_early + jnp.sum(jnp.where(early, gap, 0), axis=0),
+        max_late=jnp.maximum(t.max_late, _most(jnp.where(late, gap, -jnp.inf))),
+        max_early=jnp.maximum(t.max_early, _most(jnp.where(early, gap, -jnp.inf))),
+    )
 
 
 def resolution(lane: Thresholds, dtype: Any) -> Any:
@@ -197,23 +295,12 @@ def resolution(lane: Thresholds, dtype: Any) -> Any:
     return jnp.maximum(4 * float(info.eps) * lane.minimum, float(info.tiny))
 
 
-def move(t: Tracker, k: Any, overshot: Any, moved: Any) -> Tracker:
-    """The tracker after the update of step k: does it point against the one before, does it change x."""
-    alive = goes_on(t.stop, k)
-    overshot &= alive
-    return t._replace(
-        overshoots=t.overshoots + overshot.astype(jnp.int32),
-        last_overshoot=jnp.where(overshot, k, t.last_overshoot),
-        last_moved=jnp.where(alive & moved, k, t.last_moved),
-    )
-
-
 def close_window(t: Tracker, judged: Any, lane: Thresholds, layout: Layout) -> Tracker:
     """After a chunk, when so many points are judged: the first and the last window with a gap that is resolved."""
     n, window = layout.rate_window, t.window
     ended, at = judged % n == 0, judged // n - 1
     usable = ended & (window > resolution(lane, window.dtype)) & (t.stop >= 2 * judged * layout.stride)
-    if not isinstance(t.idle, tuple):
+    if asked(t.idle):
         # What stands still because its budget is spent has no rate: its last point is the one at that step.
         usable &= judged * layout.stride <= t.idle + layout.stride
     new = usable & (t.early_at < 0)
@@ -280,11 +367,11 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
     mean_late, mean_early = t.sum_late / late, t.sum_early / early
 
     settled = (t.last_above + 1 <= since) if not stochastic else (mean_late <= lane.tolerance)
-    still = t.last_restless < since
-    unmoved = t.last_moved < since
+    still = t.lately & RESTLESS == 0
+    unmoved = t.lately & MOVED == 0
     # A cycle whose length does not divide W shifts the mean by its phase; its largest gap stays.
     flat = _lasts(mean_early, mean_late) | _lasts(t.max_early, t.max_late)
-    swings = (t.last_overshoot >= since) & flat & (goal != "unbounded")
+    swings = (t.lately & OVERSHOT > 0) & flat & (goal != "unbounded")
     rest = {"minimum": TRAPPED, "target": TRAPPED, "rest": CONVERGED, "unbounded": UNFINISHED}[goal]
     known = goal in ("minimum", "target")
 
@@ -304,5 +391,5 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
         "steps": jnp.where(stopped, stop_step(t.stop), steps).astype(jnp.int32),
         "settle_step": settle.astype(jnp.int32),
         "rate": _rate(t, layout) if goal == "minimum" or layout.by_gradient else jnp.full_like(t.best, jnp.nan),
-        "overshoots": t.overshoots,
+        "overshoots": t.overshoots if asked(t.overshoots) else jnp.zeros((), jnp.int32),
     }

@@ -17,7 +17,6 @@ from jax import lax
 from gdbench.contracts import CONVERGED, COST_OF_GRADIENT, COST_OF_HVP, SPENT, UNFINISHED, Oracle, Step
 from gdbench.kernels import lanes, record
 from gdbench.kernels.descent import Descent, Lane, Shared
-from gdbench.kernels.layout import LANES
 from gdbench.kernels.record import Rows, Seen, Tracker
 
 
@@ -35,10 +34,21 @@ class State(NamedTuple):
 
 
 LIGHT_FROM = 400
-"""Steps from which a second loop, of steps that watch less, is worth its compilation: 0.3 s of a core."""
+"""Steps from which a second loop, of steps that show less of themselves, is worth its compilation: 0.3 s of a core."""
 
 OWN_NOISE = 0x6F777265
 """Sets the random numbers that an optimizer draws apart from those that draw the mini-batch of the same step."""
+
+
+class Told(NamedTuple):
+    """What is known after a chunk, and the step at which it began."""
+
+    first: Any
+    t: Tracker
+    rows: Rows
+    path: Any
+    reach: Any = ()
+
 
 Carry = tuple[State, Tracker, Rows, Any]
 """What goes from chunk to chunk: state, tracker, what was asked for at certain steps, recorded iterates."""
@@ -90,10 +100,8 @@ class Run:
         value, gradient = self.full.value_and_grad(point)
         return value, norm(gradient)
 
-    def seen(self, s: State, step: Step) -> tuple[Any, Any] | None:
-        """What is judged at x_k: what the step computed there if it did, nothing here on a stochastic problem."""
-        if self.problem.stochastic:
-            return None
+    def value_at(self, s: State, step: Step) -> tuple[Any, Any]:
+        """Value and gradient norm where the method is judged: what the step computed there if it did."""
         given = step.value is not None and (step.gradient is not None or not self.optimizer.uses_gradient)
         if self.optimizer.judge is not None or not given:
             return self.judge(s.x, s.optimizer)
@@ -106,8 +114,8 @@ class Run:
             return away
         return jnp.maximum(away, jnp.max(jnp.abs(self.judged_point(x, state) - self.lane.x0)))
 
-    def advance(self, s: State, t: Tracker, watched: bool) -> tuple[State, Tracker, Any]:
-        """One step, what it tells the tracker, and the value at x_k (none on a stochastic problem)."""
+    def advance(self, s: State, watched: bool) -> tuple[State, Seen]:
+        """One step, and what is seen at x_k; on a stochastic problem no value."""
         step = self.optimizer.step(self.oracle_at(s.k), s.x, s.optimizer, self.h, s.k)
         x = jnp.asarray(step.x, self.dtype)
         state, begun = step.state, self.begun(s.counts)
@@ -115,28 +123,42 @@ class Run:
             # The state stands still with x, for it may hold what is known there.
             x = jnp.where(begun, x, s.x)
             state = jax.tree.map(lambda new, old: jnp.where(begun, new, old), state, s.optimizer)
-            t = t._replace(idle=jnp.where(begun, t.idle, jnp.minimum(t.idle, s.k)))
-        seen, away = self.seen(s, step), self.away(s.x, s.optimizer)
-        if seen is not None:
-            t = self.judged(t, Seen(s.k, *seen, away, s.counts), watched)
-        else:
-            t = t._replace(stop=record.stop_at(t.stop, s.k, ~(away <= self.far), away < jnp.inf))
-        update = x - s.x
+        seen, update = Seen((), self.away(s.x, s.optimizer), begun=() if begun is None else begun), x - s.x
+        length: Any = ()
+        if not self.problem.stochastic:
+            value, length = self.value_at(s, step)
+            seen = seen._replace(value=value)
         if watched:
             # A descent that may spend nothing more stands still, but is not at rest; nor is one that draws proposals.
-            goes_on = jnp.any(x != s.x) if begun is None else jnp.any(x != s.x) | ~begun
-            t = record.move(t, s.k, jnp.sum(update * s.update) < 0, goes_on if self.optimizer.rests else True)
+            moved = jnp.any(x != s.x) if self.optimizer.rests else True
+            moved = jnp.asarray(moved if begun is None else moved | ~begun)
+            overshot = jnp.sum(update * s.update) < 0
+            deeds = jnp.where(moved, record.MOVED, 0) | jnp.where(overshot, record.OVERSHOT, 0)
+            seen = seen._replace(deeds=deeds | self.restless(length, moved))
+        if (watched and self.shape.full) or self.layout.by_gradient:
+            seen = seen._replace(gradient_norm=length)
         counts = s.counts
         if self.descent.counted:
+            seen = seen._replace(counts=counts)
             spent = jnp.stack([jnp.asarray(n, jnp.int32) for n in step.cost])
             counts = counts + (spent if begun is None else jnp.where(begun, spent, 0))
         steps = () if begun is None else s.begun + begun.astype(jnp.int32)
-        return State(s.k + 1, x, state, update if watched else s.update, counts, steps), t, seen and seen[0]
+        return State(s.k + 1, x, state, update if watched else s.update, counts, steps), seen
 
-    def judged(self, t: Tracker, seen: Seen, watched: bool) -> Tracker:
-        """The tracker after a judged point."""
-        seen = seen if self.descent.counted else seen._replace(counts=None)
-        return record.judge(t, seen, self.far, self.lane.thresholds, self.shape, self.layout, watched)
+    def restless(self, length: Any, moved: Any) -> Any:
+        """The deed of a gradient norm; without a gradient, at rest means that nothing moved."""
+        if self.optimizer.uses_gradient:
+            if not record.asked(length):
+                return 0
+            moved = ~(length <= record.AT_REST * self.lane.thresholds.gradient_scale)
+        return jnp.where(moved, record.RESTLESS, 0)
+
+    def judged(self, t: Tracker, s: State, value: Any, length: Any, moved: bool) -> Tracker:
+        """The tracker after one point, judged apart from its step."""
+        seen = Seen(value, self.away(s.x, s.optimizer), self.restless(length, jnp.asarray(moved)), length, s.counts)
+        t = record.judge(t, s.k, seen, self.far, self.lane.thresholds, self.shape, self.layout)
+        t = t._replace(window=jnp.maximum(t.window, record.followed(seen, self.lane.thresholds, self.layout)))
+        return record.tally(t, s.k[None], value[None], self.lane.thresholds, self.shape, self.layout)
 
     def begun(self, counts: Any) -> Any:
         """Whether a step is begun after so many evaluations; None where all are."""
@@ -151,33 +173,86 @@ class Run:
         if self.problem.stochastic:
             # Judged once, on the whole data, where the chunk begins.
             value, length_of_gradient = self.judge(first.x, first.optimizer)
-            seen = Seen(first.k, value, length_of_gradient, self.away(first.x, first.optimizer), first.counts)
-            t = self.judged(t, seen, watched)
-        asked = bool(self.shape.trace_steps or self.shape.targets)
+            t = self.judged(t, first, value, length_of_gradient, False)
+            rows = self.filled(rows, t, first.k[None], (value[None], t.best[None]), first.counts)
 
-        def body(now: tuple[State, Tracker], _: None) -> Any:
-            s, t, value = self.advance(*now, watched)
-            emitted = () if value is None or not asked else (value, t.best, now[0].counts)
-            return (s, t), (emitted, now[0].x if self.shape.path_steps else ())
+        def body(s: State, _: None) -> Any:
+            after, seen = self.advance(s, watched)
+            return after, (seen, s.x if self.shape.path_steps else ())
 
-        scan = lanes.scan if self.descent.engine == "lanes" else lax.scan
-        before = t
-        (s, t), (emitted, xs) = scan(body, (first, t), None, length)
-        if asked:
-            k = first.k + jnp.arange(length, dtype=jnp.int32)
-            if self.problem.stochastic:
-                k, emitted = k[:1], jax.tree.map(lambda a: a[None], (value, before.best, first.counts))
-            counts = emitted[2] if self.descent.counted else None
-            values, bests = emitted[:2]
-            rows = record.fill_rows(rows, t, k, values, bests, counts, self.targets, self.shape, self.layout.stride)
+        s, told = lanes.scan(
+            body, first, length, self.stages(), Told(first.k, t, rows, path), self.descent.engine == "lanes"
+        )
+        _, t, rows, path, _ = told
         if length == self.layout.chunk:
             t = record.close_window(t, s.k // self.layout.stride, self.lane.thresholds, self.layout)
-        if self.shape.path_steps:
-            wanted = jnp.asarray(np.array(self.shape.path_steps, np.int32))
-            here = (wanted >= first.k) & (wanted < first.k + length) & (wanted <= record.stop_step(t.stop))
-            at = jnp.clip(wanted - first.k, 0, length - 1)
-            path = jnp.where(here[:, None], xs[at], path)
         return s, t, rows, path
+
+    def stages(self) -> list[lanes.Stage]:
+        """What the steps of a chunk tell: each takes what they emitted, (Seen, iterates), and what was known before."""
+        limits, shape, layout = self.lane.thresholds, self.shape, self.layout
+
+        def steps(emitted: Any, told: Told) -> Any:
+            return told.first + jnp.arange(emitted[0].away.shape[0], dtype=jnp.int32)
+
+        def look(emitted: Any, told: Told) -> Told:
+            reach, t = record.extent(emitted[0], limits, layout), told.t
+            return told._replace(reach=reach, t=t._replace(window=jnp.maximum(t.window, reach.high_followed)))
+
+        def calm(emitted: Any, told: Told) -> Any:
+            seen, k = emitted[0], steps(emitted, told)
+            events = ~record.uneventful(told.t, k, seen.value[0], told.reach, self.far, limits, layout)
+            return ~lanes.in_any_lane(events)
+
+        def at_once(emitted: Any, told: Told) -> Told:
+            seen, k, t = emitted[0], steps(emitted, told), told.t
+            alive = t.stop == record.NEVER
+            bests = jnp.where(alive, jnp.minimum(lax.cummin(seen.value), t.best), t.best) if self.asked else ()
+            t = record.take_chunk(t, k, seen, told.reach, limits, shape, layout)
+            return told._replace(t=t, rows=self.filled(told.rows, t, k, (seen.value, bests), ()))
+
+        def one_by_one(emitted: Any, told: Told) -> Told:
+            def judge(t: Tracker, at: tuple[Any, Seen]) -> tuple[Tracker, Any]:
+                t = record.judge(t, at[0], at[1], self.far, limits, shape, layout)
+                return t, t.best if self.asked else ()
+
+            seen, k = emitted[0], steps(emitted, told)
+            t, bests = lax.scan(judge, told.t, (k, seen))
+            if self.problem.stochastic:
+                return told._replace(t=t)
+            return told._replace(t=t, rows=self.filled(told.rows, t, k, (seen.value, bests), seen.counts))
+
+        def late(emitted: Any, told: Told) -> Any:
+            return steps(emitted, told)[-1] > shape.steps - 2 * layout.window
+
+        def tally(emitted: Any, told: Told) -> Told:
+            return told._replace(t=record.tally(told.t, steps(emitted, told), emitted[0].value, limits, shape, layout))
+
+        def walk(emitted: Any, told: Told) -> Told:
+            first, xs = told.first, emitted[1]
+            wanted = jnp.asarray(np.array(self.shape.path_steps, np.int32))
+            here = (wanted >= first) & (wanted < first + len(xs)) & (wanted <= record.stop_step(told.t.stop))
+            path = jnp.where(here[:, None], xs[jnp.clip(wanted - first, 0, len(xs) - 1)], told.path)
+            return told._replace(path=path)
+
+        if self.problem.stochastic:
+            stages = [lanes.Stage(one_by_one)]
+        else:
+            judged = lanes.Stage(one_by_one) if self.descent.counted else lanes.Stage(at_once, calm, one_by_one)
+            stages = [lanes.Stage(look), judged, lanes.Stage(tally, late, lambda _, told: told)]
+        return [*stages, lanes.Stage(walk)] if self.shape.path_steps else stages
+
+    @property
+    def asked(self) -> bool:
+        """Whether something is asked for at certain steps or targets."""
+        return bool(self.shape.trace_steps or self.shape.targets)
+
+    def filled(self, rows: Rows, t: Tracker, k: Any, both: tuple[Any, Any], counts: Any) -> Rows:
+        """The rows after points k [p] with their values and the best values there; counts [p, 3] or of one point."""
+        if not self.asked:
+            return rows
+        counts = counts.reshape(-1, 3) if self.descent.counted else None
+        return record.fill_rows(rows, t, k, *both, counts, self.targets, self.shape, self.layout.stride)
 
     def begin(self) -> Carry:
         """Before the first step."""
@@ -194,38 +269,27 @@ class Run:
     def record(self) -> dict[str, Any]:
         """The whole descent; its loops end early when every lane of the block has ended."""
         chunks, rest = divmod(self.shape.steps, self.layout.chunk)
-        light = self.light_chunks(chunks, rest)
-        start = (jnp.int32(0), jnp.bool_(True), self.begin())
+        light = self.light_chunks()
 
         def loops(loop: Any) -> Any:
-            if light is None:
-                return self.chunks_until(loop, chunks, True)
-            first, last = light
-
-            # Watched, light, watched: twice around, so that what is watched is compiled once.
-            def segment(i: Any, loop: Any) -> Any:
-                n, active, (s, *more) = loop
-                loop = n, active, (s._replace(update=jnp.zeros_like(s.update)), *more)
-                loop = self.chunks_until(loop, jnp.where(i == 0, first, chunks), True)
-                return self.chunks_until(loop, last, False)
-
-            return lax.fori_loop(0, 2, segment, loop)
+            if light:
+                loop = self.chunks_until(loop, light, False)
+            return self.chunks_until(loop, chunks, True)
 
         run = lanes.one_piece(loops) if self.descent.one_piece else loops
-        _, active, carry = run(start)
+        _, active, carry = run((jnp.int32(0), jnp.bool_(True), self.begin()))
         if rest:
             carry = lax.cond(active, lambda c: self.chunk(c, rest, True), lambda c: c, carry)
         return self.finish(*carry)
 
-    def light_chunks(self, chunks: int, rest: int) -> tuple[int, int] | None:
-        """The first and the last chunk judged by their values alone; None where they are not worth a loop."""
-        short = self.shape.steps < LIGHT_FROM
-        if short or self.shape.full or self.shape.budget or self.problem.stochastic:
-            return None
-        first = 2 * self.layout.rate_window // self.layout.chunk
-        # One step more than the two windows: an overshoot takes two updates.
-        last = chunks - -(-(2 * self.layout.window + 1 - rest) // self.layout.chunk)
-        return (first, last) if 2 * (last - first) > chunks else None
+    def light_chunks(self) -> int:
+        """Chunks whose steps show their values alone; 0 where they are not worth a loop.
+
+        Those that take W are watched from one step before it on: an overshoot takes two updates.
+        """
+        if self.shape.steps < LIGHT_FROM or self.shape.full or self.shape.budget or self.problem.stochastic:
+            return 0
+        return (self.shape.steps - self.layout.window - 1) // self.layout.chunk
 
     def chunks_until(self, loop: Any, end: Any, watched: bool) -> Any:
         """Chunks until so many are done or all lanes have ended."""
@@ -237,9 +301,7 @@ class Run:
         def one_more(loop: Any) -> Any:
             n, _, inner = loop
             inner = self.chunk(inner, self.layout.chunk, watched)
-            # The collective makes the flag one for the block, so that the loop ends for all lanes at once.
-            going = lax.pmax((inner[1].stop == record.NEVER).astype(jnp.int32), LANES) > 0
-            return n + 1, going, inner
+            return n + 1, lanes.in_any_lane(inner[1].stop == record.NEVER), inner
 
         return lax.while_loop(more, one_more, loop)
 
@@ -248,15 +310,10 @@ class Run:
         uses_gradient, counted = self.optimizer.uses_gradient, self.descent.counted
         point = self.judged_point(s.x, s.optimizer)
         value, gradient = self.full.value_and_grad(point)
-        at_end = jnp.full((), self.shape.steps, jnp.int32)
         length = norm(gradient) if uses_gradient else jnp.zeros((), self.dtype)
-        t = self.judged(t, Seen(at_end, value, length, self.away(s.x, s.optimizer), s.counts), True)
-        if self.shape.trace_steps or self.shape.targets:
-            last = (at_end[None], value[None], t.best[None], s.counts[None] if counted else None)
-            rows = record.fill_rows(rows, t, *last, self.targets, self.shape, self.layout.stride)
-        if not uses_gradient:
-            # Without a gradient, at rest means that nothing moved; its tracker then follows the moves.
-            t = t._replace(last_restless=t.last_moved)
+        s = s._replace(k=jnp.full((), self.shape.steps, jnp.int32))
+        t = self.judged(t, s, value, length, False)
+        rows = self.filled(rows, t, s.k[None], (value[None], t.best[None]), s.counts)
         ended = record.stop_step(t.stop) <= self.shape.steps
         out = record.conclude(
             t, self.shape, self.problem.goal, self.problem.stochastic, self.lane.thresholds, self.layout

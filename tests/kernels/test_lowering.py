@@ -12,7 +12,7 @@ import gdbench as gd
 from gdbench.choices import resolve_optimizer
 from gdbench.kernels.descent import Descent, Shared, numerics
 from gdbench.kernels.execute import Program, local_devices, to_dtype
-from gdbench.kernels.layout import LANES, Shape
+from gdbench.kernels.layout import Shape
 from gdbench.kernels.scan import descend
 from gdbench.optimizers.rules import static_values
 
@@ -26,6 +26,6 @@ def test_a_block_lowers_for_cuda(problem, optimizer):
     shared = to_dtype(Shared(f.data, words, np.zeros((0, f.dim)), np.ones(2)), "float32")
     lanes = Program(descent, "float32", 64, 1, local_devices(1)).lanes(64)
     with numerics("float32"):
-        block = jax.jit(jax.vmap(functools.partial(descend, descent), in_axes=(0, None), axis_name=LANES))
+        block = jax.jit(jax.vmap(functools.partial(descend, descent), in_axes=(0, None)))
         text = block.trace(lanes, shared).lower(lowering_platforms=("cuda",)).as_text()
     assert "stablehlo.while" in text
