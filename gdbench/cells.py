@@ -21,7 +21,6 @@ from gdbench.plan import CLASSIFIED_DIMENSION, Cell, noise_word, thresholds
 from gdbench.rows import to_table
 from gdbench.suite import Trial
 
-MOST_TILE = 16
 AHEAD = 3
 """Cells compiled ahead of the one that runs."""
 
@@ -185,11 +184,11 @@ def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None =
     blocks = -(-min(cell.lanes_per_instance, cell.shard) // cell.block)
     if cell.descent.optimizer.host is not None:
         return CellRun(cell, trial, host.HostProgram(cell.descent, cell.dtype, cell.block, 1, devices[:1]))
-    if cell.platform == "cpu" and cell.error is None and cell.descent.calls_lapack:
+    if cell.platform == "cpu" and cell.error is None and cell.descent.facts.calls_lapack:
         # Decompositions that run on two CPU devices of one process at once may wait for each other for ever
         # (jaxlib 0.10.2: gauss_newton with singular values, 64 lanes a block). The devices change no row.
         devices = devices[:1]
-    tile = tile or max(1, min(MOST_TILE, -(-blocks // len(devices))))
+    tile = tile or execute.tile_of(cell.descent, cell.dtype, cell.block, -(-blocks // len(devices)) * cell.block)
     return CellRun(cell, trial, execute.Program(cell.descent, cell.dtype, cell.block, tile, devices))
 
 

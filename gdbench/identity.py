@@ -7,9 +7,12 @@ import hashlib
 import inspect
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import gdbench
 
 OURS = ("gdbench", "optax", "jax", "jaxlib", "builtins", "numpy", "typing", "types", "functools", "collections")
 
@@ -25,11 +28,33 @@ def code_identity(value: Any) -> str:
     return _Walk().describe(value)
 
 
+def only_ours(value: Any) -> bool:
+    """Whether all code that a value leans on belongs to gdbench or to a package of ``OURS``."""
+    walk = _Walk()
+    walk.describe(value)
+    return not walk.foreign
+
+
+@functools.cache
+def numerical_code() -> str:
+    """Hash of gdbench's own numerical source: another formula is another cell."""
+    digest = hashlib.sha256(gdbench.__version__.encode())
+    root = Path(__file__).parent
+    for part in (
+        "contracts.py", "grid.py", "plan.py", "rows.py", "cells.py", "kernels/*.py", "problems/**/*.py",
+        "transforms/*.py", "optimizers/**/*.py", "schedules/*.py",
+    ):  # fmt: skip
+        for path in sorted(root.glob(part)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class _Walk:
     """One walk over the objects that a function leans on; each is described once, and numbered where it comes again."""
 
     def __init__(self) -> None:
         self.seen: dict[int, tuple[int, Any]] = {}
+        self.foreign = False
 
     def describe(self, value: Any) -> str:
         if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
@@ -64,6 +89,7 @@ class _Walk:
         parts = [name]
         code = getattr(function, "__code__", None)
         if theirs:
+            self.foreign = True
             parts.append(_source(function) or self.describe(code))
         if isinstance(function, type):
             return " ".join(parts)
@@ -83,6 +109,7 @@ class _Walk:
             wrapped = getattr(value, "__wrapped__", None)
             inside = self.describe(wrapped) if wrapped is not None else getattr(value, "__qualname__", "")
             return f"{kind.__qualname__} {inside}" + ("" if " at 0x" in repr(value) else repr(value))
+        self.foreign = True
         plain = "" if " at 0x" in repr(value) else repr(value)
         return f"{self.describe(kind)} {self.describe(dict(held)) if held else plain}"
 

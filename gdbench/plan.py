@@ -10,19 +10,17 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import gdbench
 from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
-from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Cost, Problem
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Cost, Optimizer, Problem
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
-from gdbench.identity import code_identity
+from gdbench.identity import code_identity, numerical_code, only_ours
 from gdbench.kernels import execute, scale
-from gdbench.kernels.descent import Descent, fixed_cost, layout_of
+from gdbench.kernels.descent import Descent, layout_of
 from gdbench.kernels.layout import Shape, window_length
 from gdbench.suite import Suite, Trial, grid_of
 
@@ -141,10 +139,9 @@ def descent_of(trial: Trial, problem: Problem, optimizer: OptimizerChoice) -> De
         return whole
     # A hair less, so that the rounding of the quotient buys no step.
     budget = trial.evaluations / problem.batch_share * (1 - 1e-12)
-    cost = whole.step_cost
-    if not fixed_cost(cost):
+    if whole.facts.cost is None:
         return Descent(problem, rule, static, shape_of(trial, problem, trial.steps, budget))
-    left, each = budget - total_cost(rule.init_cost), total_cost(cost)
+    left, each = budget - total_cost(rule.init_cost), total_cost(Cost(*whole.facts.cost))
     if left <= 0:  # what comes before the first step has spent it: none is begun
         return Descent(problem, rule, static, shape_of(trial, problem, 1, budget))
     steps = min(trial.steps, math.ceil(left / each)) if each else trial.steps
@@ -224,23 +221,25 @@ def make_cell(
         if refusal:
             raise NotApplicableError(f"{refusal}: {problem.label} does not serve it")
         descent = descent_of(trial, problem, optimizer)
+        descent.identity = _identity_of(problem, optimizer.optimizer)
         # A learning rate has its lanes even where it has one value: more of them must change no row.
         descent.varying = frozenset({*names, "learning_rate"})
         descent.engine = execute.engine_of(descent, platform, engine)
+        descent.apart = execute.judged_apart(descent, platform)
         block = block or execute.block_lanes(descent, dtype, platform)
-        cost, limits = descent.step_cost, thresholds(choice, trial, dtype)
+        cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
     except Exception as failure:  # tracing runs the user's code: what it raises belongs to this cell alone
-        error, block, cost, limits, limits_of = failure, execute.LEAST_LANES, Cost(), None, []
+        error, block, cost, limits, limits_of = failure, execute.LEAST_LANES, [0, 0, 0], None, []
     info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape, descent.engine)
     info |= {"block": block, "problem": describe_problem(choice, limits)}
-    info["optimizer"]["cost"] = [int(n) for n in cost] if fixed_cost(cost) else None
+    info["optimizer"]["cost"] = cost
     identity = {
         "info": {k: v for k, v in info.items() if k != "experiment"},
         "starts": _digest(starts), "data": [_digest((p.data, p.held_out)) for p in choice.instances], "seed": seed,
         "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
-        "code": [_code_digest(), *_user_code(choice, optimizer)], "platform": platform,
-        "versions": [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")],
+        "code": [numerical_code(), *_user_code(choice, optimizer)], "platform": platform,
+        "versions": _versions(),
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -381,25 +380,14 @@ def _digest(tree: Any) -> str:
 
 
 @functools.cache
-def _code_digest() -> str:
-    """Hash of gdbench's own numerical source: another formula is another cell."""
-    digest = hashlib.sha256(gdbench.__version__.encode())
-    root = Path(__file__).parent
-    for part in (
-        "contracts.py",
-        "grid.py",
-        "plan.py",
-        "rows.py",
-        "cells.py",
-        "kernels/*.py",
-        "problems/**/*.py",
-        "transforms/*.py",
-        "optimizers/**/*.py",
-        "schedules/*.py",
-    ):
-        for path in sorted(root.glob(part)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _versions() -> list[str]:
+    return [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")]
+
+
+@functools.lru_cache(maxsize=4096)
+def _identity_of(problem: Problem, optimizer: Optimizer) -> str | None:
+    """What stands for both in the name of a saved program; None where code from elsewhere takes part."""
+    return code_identity((problem, optimizer)) if only_ours((problem, optimizer)) else None
 
 
 def _user_code(choice: ProblemChoice, optimizer: OptimizerChoice) -> list[str]:

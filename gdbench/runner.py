@@ -18,7 +18,7 @@ import gdbench
 from gdbench import store
 from gdbench.cells import CellRun, Progress, Silent, Timing, compiled_ahead, prepare
 from gdbench.errors import CellError, GdbenchError, NotApplicableError
-from gdbench.kernels import execute, surface
+from gdbench.kernels import execute, saved, surface
 from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
 from gdbench.store import RunFolder
@@ -114,6 +114,8 @@ def start_jax(devices: int | None = None) -> None:
     What the user set, through JAX's own configuration or environment, is left as it is.
     """
     execute.split_cpu(devices or os.cpu_count() or 1)
+    if getattr(jax.config, "jax_enable_compilation_cache", True):
+        saved.use(cache_folder() / "programs")
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -14,8 +14,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from gdbench.contracts import Cost, Optimizer, Oracle, Problem
-from gdbench.kernels import layout
-from gdbench.kernels.lanes import batched_carry, dependent
+from gdbench.kernels import layout, saved
+from gdbench.kernels.judging import Rules
+from gdbench.kernels.lanes import batched_carry, dependent, survey
 from gdbench.kernels.layout import Layout, Shape
 
 
@@ -127,6 +128,18 @@ def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layou
     return Layout(min(rate_window, layout.chunk_length(steps)), 1, window, rate_window, by_gradient)
 
 
+class Facts(NamedTuple):
+    """What tracing a step tells: its cost where that is fixed, why the engine ``lanes`` does not serve it, operations
+    on lanes, whether it calls LAPACK, and how many numbers the optimizer's state has.
+    """
+
+    cost: list[int] | None
+    refusal: str | None
+    operations: int
+    calls_lapack: bool
+    words: int
+
+
 class Descent:
     """One (problem, optimizer) with its static settings and the shape of its record: what a program is compiled for."""
 
@@ -135,6 +148,12 @@ class Descent:
 
     one_piece = False
     """Whether its loops are compiled to one piece of code."""
+
+    apart = False
+    """Whether it is judged by a program of its own, after its last step."""
+
+    identity: str | None = None
+    """What stands for problem and optimizer between processes; None where code from elsewhere takes part."""
 
     varying: frozenset[str] | None = None
     """Hyperparameters and parameters that differ between lanes; None for all. The others are one number a block."""
@@ -168,7 +187,12 @@ class Descent:
     @property
     def counted(self) -> bool:
         """Whether evaluations must be counted as the descent goes: steps differ in cost, or some are not begun."""
-        return bool(self.shape.budget) or not fixed_cost(self.step_cost)
+        return bool(self.shape.budget) or self.facts.cost is None
+
+    @property
+    def rules(self) -> Rules:
+        """What is static about how it is judged."""
+        return Rules(self.shape, self.layout, self.problem.goal, self.problem.stochastic, self.counted)
 
     def _given(self, dtype: Any) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
         """Shapes of what a step is given beside x and its state: hyperparameters, parameters, data, minimum."""
@@ -189,8 +213,10 @@ class Descent:
         return self.oracle(data, parameters, key, minimum), x, SimpleNamespace(**self.static, **h)
 
     @functools.cached_property
-    def _first_step(self) -> tuple[Cost, Any, Any, list[bool]]:
-        """What a step costs, its jaxpr and that of the state, and which arguments of the step differ between lanes."""
+    def _first_step(self) -> tuple[Cost, Any, Any, list[bool], int]:
+        """What a step costs, its jaxpr and that of the state, which arguments of the step differ between lanes, and how
+        many numbers the state has.
+        """
         cost: list[Cost] = []
 
         def once(x: Any, state: Any, k: Any, *given: Any) -> Any:
@@ -215,26 +241,33 @@ class Descent:
         at_start = dependent(init.jaxpr, [*[False] * len(init.consts), True, *after])
         held = [False] * len(step.consts)
         carried = batched_carry(step.jaxpr, held, [True, *at_start], [False, *after])
-        return cost[0], step, init, [*carried, False, *after]
+        words = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(state))
+        return cost[0], step, init, [*carried, False, *after], words
 
     @property
     def step_cost(self) -> Cost:
         """Cost of one step as the step states it: integers, or tracers where it varies."""
         return self._first_step[0]
 
-    @property
-    def calls_lapack(self) -> bool:
-        """Whether a step decomposes matrices, which on a CPU is done by LAPACK."""
-        return any(name in LAPACK for jaxpr in self._first_step[1:3] for name in primitives(jaxpr.jaxpr))
+    @functools.cached_property
+    def facts(self) -> Facts:
+        """What a step tells when it is traced, or was told by an earlier process."""
+        varying = None if self.varying is None else sorted(self.varying)
+        key = self.identity and saved.key_of("facts", self.identity, self.static, varying, self.shape.steps)
+        known = key and saved.recall(key)
+        if known:
+            return Facts(*known)
+        cost, step, init, varies, words = self._first_step
+        refusal, operations = survey(step, varies)
+        lapack = any(name in LAPACK for jaxpr in (step, init) for name in primitives(jaxpr.jaxpr))
+        facts = Facts([int(n) for n in cost] if fixed_cost(cost) else None, refusal, operations, lapack, words)
+        if key:
+            saved.remember(key, facts)
+        return facts
 
     def step_program(self) -> tuple[Any, list[bool]]:
         """The jaxpr of a step, and which of its arguments differ between lanes."""
         return self._first_step[1], self._first_step[3]
-
-    def state_shape(self, dtype: Any) -> Any:
-        """Shapes of the optimizer's state."""
-        with numerics(dtype):
-            return jax.eval_shape(self._init, jax.ShapeDtypeStruct((self.problem.dim,), dtype), *self._given(dtype))
 
     def arguments(self, dtype: Any) -> dict[str, Any]:
         """Shapes of what a lane brings along for its optimizer: traced hyperparameters, or the path to replay."""

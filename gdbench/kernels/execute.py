@@ -6,6 +6,7 @@ the grid. A dispatch runs ``tile`` blocks on each device, one after the other; b
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,20 +19,29 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.errors import SuiteError
-from gdbench.kernels import lanes
+from gdbench.kernels import lanes as lanes_engine
+from gdbench.kernels import saved
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
+from gdbench.kernels.judging import judge_apart
 from gdbench.kernels.layout import Thresholds
-from gdbench.kernels.scan import descend
+from gdbench.kernels.scan import descend, walk
 
 _count_lock = threading.Lock()
 _compiles = 0
+_judges: dict[Any, concurrent.futures.Future[Any]] = {}
 
 CACHE_BYTES = 512 * 1024
 """What a block's state may take on a CPU, so that it stays in the second-level cache of a core."""
 
-EMITTED_BYTES = 32 * 1024
-"""What a chunk of the engine ``lanes`` may emit on a CPU, so that it stays in the first-level cache."""
+LANE_BYTES = 256
+"""What a lane of the engine ``lanes`` emits in a chunk, about: two numbers at each of some 32 steps."""
+
+FIRST_CACHE_BYTES = 32 * 1024
+"""The first-level cache of a core: what a chunk emits is read again at once."""
+
+MOST_TILE = 16
+"""Most blocks a dispatch on one device."""
 
 LEAST_LANES = 64
 """Fewest lanes of a block: whole vectors on every machine."""
@@ -54,8 +64,7 @@ def engine_refusal(descent: Descent, platform: str) -> str | None:
         return f"it is slower than scan on a {platform}"
     if descent.optimizer.host is not None:
         return "the method runs on the host"
-    program, varies = descent.step_program()
-    return lanes.refusal(program, varies)
+    return descent.facts.refusal
 
 
 def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
@@ -70,6 +79,40 @@ def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
     return "lanes" if why is None else "scan"
 
 
+APART_UP_TO = 400
+"""Steps up to which the judge of a descent is compiled apart, once for all cells that differ in nothing it asks for: a
+cell then takes a quarter of the time to compile, and its steps hand over what they show through memory.
+"""
+
+JUDGED_LANES = 2048, 32768
+"""Lanes a device that are judged in one dispatch: of a small grid and of a large one. Two numbers, so that cells share
+their judge whatever their blocks and grids.
+"""
+
+WALK_BYTES = 128 * 1024 * 1024
+"""What the walks of a dispatch may take on a device."""
+
+JUDGED_BLOCK = 256
+"""Lanes that are judged together."""
+
+
+def judged_apart(descent: Descent, platform: str) -> bool:
+    """Whether a descent is judged by a program of its own."""
+    return platform == "cpu" and not descent.problem.stochastic and not descent.counted and (
+        descent.shape.steps <= APART_UP_TO
+    )  # fmt: skip
+
+
+def tile_of(descent: Descent, dtype: Any, block: int, lanes: int) -> int:
+    """Blocks a dispatch on each device, of so many lanes there: enough to keep it busy, or as many as are judged."""
+    if not descent.apart:
+        return max(1, min(MOST_TILE, -(-lanes // block)))
+    words = 4 + descent.problem.dim * bool(descent.shape.path_steps)
+    fitting = WALK_BYTES // (words * np.dtype(dtype).itemsize * descent.shape.steps)
+    few, many = JUDGED_LANES
+    return max(1, (many if many <= min(lanes, fitting) else few) // block)
+
+
 def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype, engine and device kind alone.
 
@@ -80,13 +123,12 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     if descent.optimizer.host is not None:
         return LEAST_LANES
     size, dim = np.dtype(dtype).itemsize, descent.problem.dim
-    words = 4 * dim + sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(descent.state_shape(dtype))) + 64
+    words = 4 * dim + descent.facts.words + 64
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
     fitting = min(most, room // (words * size))
     if descent.engine == "lanes":
-        # What the steps of a chunk emit is read again at once: value and distance from the start.
-        emitted = 2 * descent.layout.chunk * size
-        fitting = min(fitting, EMITTED_BYTES // emitted, lanes.most_lanes(*descent.step_program(), dim, size))
+        emitting = FIRST_CACHE_BYTES // (LANE_BYTES * size // 4)
+        fitting = min(fitting, emitting, lanes_engine.most_lanes(descent.facts.operations, dim, size))
     return 1 << (max(LEAST_LANES, fitting).bit_length() - 1)
 
 
@@ -97,6 +139,11 @@ def unless_empty(block: Any) -> Any:
         return [jnp.zeros(a.shape, a.dtype) for a in block.out_avals]
 
     return lambda count, *args: lax.cond(count > 0, jaxpr_as_fun(block), nothing, *args)
+
+
+def _shapes(tree: Any) -> tuple[str, list[Any]]:
+    """What stands for the structure of a pytree and the shapes of its leaves."""
+    return str(jax.tree.structure(tree)), [(a.shape, str(a.dtype)) for a in jax.tree.leaves(tree)]
 
 
 class Packed(NamedTuple):
@@ -150,6 +197,7 @@ class Program:
         self.mesh = Mesh(np.array(devices), ("devices",))
         self.blocks = tile * len(devices)
         self._compiled: Any = None
+        self._judge: Any = None
         self._lane: Any = None
         self._record: Any = None
 
@@ -182,48 +230,132 @@ class Program:
             _compiles += 1
 
     def _compile(self, shared: Shared) -> None:
-        by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
-
-        def run_block(lanes: Packed, common: Lane, shared: Shared) -> Packed:
-            def one(lane: Lane) -> dict[str, Any]:
-                return descend(self.descent, join(lane, common), shared)
-
-            records = jax.vmap(one)(unpack(lanes, self._lane))
-            packed, self._record = pack(records)
-            return packed
-
         with self._context():
             shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), shared)
-            counts = jax.ShapeDtypeStruct((self.blocks,), np.int32)
             own, common = divide(self.lanes(1), self.descent.varying)
             common = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), common)
             packed, self._lane = pack(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), own))
-            blocks = jax.tree.map(
-                lambda a: jax.ShapeDtypeStruct((self.blocks, self.block, *a.shape[1:]), a.dtype), packed
-            )
-            # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
-            one_block = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), blocks)
-            block, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, common, shapes)
-            run_leaves = unless_empty(block)
+            one_block = jax.tree.map(lambda a: jax.ShapeDtypeStruct((self.block, *a.shape[1:]), a.dtype), packed)
+            key = self._key(one_block, common, shapes)
+            kept = saved.load(key, list(self.mesh.devices.flat))
+            if kept is None:
+                kept = self._compile_cell(one_block, (common, shapes))
+                saved.save(key, *kept)
+            self._compiled, (out, self._record) = kept
+            if self.descent.apart:
+                self._judge, self._record = self._judge_of(out, own.thresholds, common.thresholds)
 
-            def run_device(counts: Any, lanes: Packed, common: Lane, shared: Shared) -> Packed:
-                def run(args: tuple[Any, Packed]) -> Packed:
-                    leaves = run_leaves(*jax.tree.leaves((*args, common, shared)))
-                    return jax.tree.unflatten(jax.tree.structure(out), leaves)
+    def _key(self, *arguments: Any) -> str | None:
+        """The name of the saved program."""
+        d = self.descent
+        if d.identity is None:
+            return None
+        varying = None if d.varying is None else sorted(d.varying)
+        return saved.key_of(
+            "cell", d.identity, sorted(d.static.items()), d.shape, d.engine, d.apart, d.one_piece, varying, self.blocks,
+            str(self.mesh), _shapes(arguments), compiler_options(),
+        )  # fmt: skip
 
-                return lax.map(run, (counts, lanes))
+    def _compile_cell(self, one_block: Any, common: Any) -> tuple[Any, Any]:
+        """The compiled program, and the shapes of what a block gives and the layout of its records."""
+        descent, layout = self.descent, None
 
-            spec = PartitionSpec("devices")
-            mapped = jax.shard_map(
-                run_device,
-                mesh=self.mesh,
-                in_specs=(spec, spec, PartitionSpec(), PartitionSpec()),
-                out_specs=spec,
-                check_vma=False,
-            )
-            given = (by_device, by_device, everywhere, everywhere)
-            jitted = jax.jit(mapped, in_shardings=given, out_shardings=by_device)
-            self._compiled = jitted.lower(counts, blocks, common, shapes).compile(compiler_options=compiler_options())
+        def run_block(lanes: Packed, common: Lane, shared: Shared) -> Any:
+            nonlocal layout
+            run = walk if descent.apart else descend
+            records = jax.vmap(lambda lane: run(descent, join(lane, common), shared))(unpack(lanes, self._lane))
+            if descent.apart:
+                return records
+            packed, layout = pack(records)
+            return packed
+
+        # A walk is short, and run once a lane.
+        options = {"xla_backend_optimization_level": 1} if descent.apart else {}
+        whole = descent.apart and descent.one_piece
+        compiled, out = self._build(run_block, self.blocks, one_block, common, options, whole)
+        return compiled, (out if descent.apart else None, layout)
+
+    def _judge_of(self, walked: Any, own: Any, common: Any) -> tuple[Any, Any]:
+        """The compiled judge of such walks, and the layout of its records; compiled once for all cells alike."""
+        rules, layout = self.descent.rules, None
+        size = min(JUDGED_BLOCK, self.tile * self.block)
+        blocks = self.blocks * self.block // size
+        limits = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size,), a.dtype), own)
+        walked = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), walked)
+
+        def run_block(block: Any, common: Any) -> Packed:
+            nonlocal layout
+            own, walked = block
+
+            def one(own: Any, walked: Any) -> dict[str, Any]:
+                return judge_apart(rules, own or common, walked)
+
+            packed, layout = pack(jax.vmap(one)(own, walked))
+            return packed
+
+        key = saved.key_of(
+            "judge", rules, blocks, str(self.mesh), _shapes((limits, walked, common)), compiler_options()
+        )
+
+        def build() -> tuple[Any, Any]:
+            kept = saved.load(key, list(self.mesh.devices.flat))
+            if kept is None:
+                compiled, _ = self._build(run_block, blocks, (limits, walked), (common,), {})
+                kept = compiled, layout
+                saved.save(key, *kept)
+            return kept
+
+        with _count_lock:
+            mine = key not in _judges
+            future = _judges.setdefault(key, concurrent.futures.Future())
+        if mine:
+            try:
+                future.set_result(build())
+            except BaseException as error:
+                with _count_lock:
+                    del _judges[key]
+                future.set_exception(error)
+        compiled, layout = future.result()
+
+        def judge(counts: np.ndarray, own: Any, walked: Any, common: Any) -> Any:
+            def split(a: Any) -> Any:
+                return a.reshape(blocks, size, *a.shape[2:])
+
+            lanes = (np.arange(self.block) < counts[:, None]).reshape(blocks, size).sum(1, dtype=np.int32)
+            return compiled(lanes, jax.tree.map(split, (own, walked)), (common,))
+
+        return judge, layout
+
+    def _build(
+        self, run_block: Any, number: int, one_block: Any, common: Any, options: dict[str, Any], one_piece: bool = False
+    ) -> tuple[Any, Any]:
+        """``run_block(block, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
+
+        Its arguments: the lanes of each block that count, [blocks, ...], and what the blocks have in common.
+        """
+        by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
+        counts = jax.ShapeDtypeStruct((number,), np.int32)
+        blocks = jax.tree.map(lambda a: jax.ShapeDtypeStruct((number, *a.shape), a.dtype), one_block)
+        # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
+        block, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, *common)
+        run_leaves = unless_empty(block)
+
+        def run_device(counts: Any, blocks: Any, common: Any) -> Any:
+            def run(args: tuple[Any, Any]) -> Any:
+                leaves = run_leaves(args[0], *jax.tree.leaves((args[1], *common)))
+                return jax.tree.unflatten(jax.tree.structure(out), leaves)
+
+            if one_piece:
+                return lanes_engine.one_piece(lambda a: lax.map(run, a))((counts, blocks))
+            return lax.map(run, (counts, blocks))
+
+        spec = PartitionSpec("devices")
+        mapped = jax.shard_map(
+            run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
+        )
+        jitted = jax.jit(mapped, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
+        lowered = jitted.lower(counts, blocks, common)
+        return lowered.compile(compiler_options=compiler_options() | (options if compiler_options() else {})), out
 
     def place(self, shared: Shared) -> Shared:
         """The shared arguments on every device."""
@@ -238,8 +370,13 @@ class Program:
         own, common = divide(lanes, self.descent.varying)
         packed, _ = pack(own)
         split = jax.tree.map(lambda a: a[index].reshape(self.blocks, self.block, *a.shape[1:]), packed)
+        common = jax.tree.map(lambda a: a[0], common)
         with self._context():
-            return self._compiled(counts, split, jax.tree.map(lambda a: a[0], common), shared), n
+            out = self._compiled(counts, split, (common, shared))
+            if self._judge is not None:
+                limits = jax.tree.map(lambda a: a[index].reshape(self.blocks, self.block), own.thresholds)
+                out = self._judge(counts, limits, out, common.thresholds)
+            return out, n
 
     def fetch(self, pending: Any) -> dict[str, np.ndarray]:
         """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""

@@ -57,6 +57,57 @@ class Stage(NamedTuple):
     no: Callable[[Any, Any], Any] | None = None
 
 
+class _Staged:
+    """Stages as jaxprs of one lane, for what is emitted and a state of some shape."""
+
+    def __init__(self, stages: Sequence[Stage], emitted: Any, state: Any) -> None:
+        self.programs: list[list[Any]] = []
+        for stage in stages:
+            self.programs.append([])
+            for function in filter(None, (stage.when, stage.no, stage.yes)):
+                program, out = jax.make_jaxpr(function, return_shape=True)(emitted, state)
+                self.programs[-1].append(program)
+            state = out
+        self.every = [program for stage in self.programs for program in stage]
+        self.consts = [list(program.consts) for program in self.every]
+        self.structure = jax.tree.structure(state)
+
+    def _through(self, rows: Any, state: Any, call: Callable[..., Any]) -> Any:
+        """The state after the stages; ``call(i, rows, state)`` gives what each program makes of it."""
+        count = itertools.count()
+        for stage in self.programs:
+            *asked, last = [functools.partial(call, next(count)) for _ in stage]
+            if asked:
+                question, otherwise = asked
+                state = lax.cond(question(rows, state)[0], last, otherwise, rows, state)
+            else:
+                state = last(rows, state)
+        return state
+
+    def of_lane(self, consts: Any, rows: Any, state: Any) -> Any:
+        """What they make of the state of one lane."""
+
+        def call(i: int, rows: Any, state: Any) -> Any:
+            return jaxpr_as_fun(ClosedJaxpr(self.every[i].jaxpr, consts[i]))(*rows, *state)
+
+        return self._through(rows, state, call)
+
+    def of_block(self, lanes: int, batched: Any, consts: Any, rows: Any, state: Any) -> tuple[Any, list[bool]]:
+        """Of a block, with rows [steps, lanes, …]; ``batched``: which constants and states differ between lanes."""
+        differs = _differing(self.programs, *batched)
+
+        def call(i: int, rows: Any, state: Any) -> Any:
+            def one(consts: Any, rows: Any, state: Any) -> Any:
+                return jaxpr_as_fun(ClosedJaxpr(self.every[i].jaxpr, consts))(*rows, *state)
+
+            before, after = differs[i]
+            axes = [[0 if b else None for b in flags] for flags in (batched[0][i], before, after)]
+            block = jax.vmap(one, in_axes=(axes[0], 1, axes[1]), out_axes=axes[2], axis_size=lanes)
+            return block(consts[i], rows, state)
+
+        return self._through(rows, state, call), differs[-1][1]
+
+
 def scan(
     body: Callable[[Any, None], tuple[Any, Any]], first: Any, length: int, stages: Sequence[Stage], state: Any,
     by_elements: bool,
@@ -71,29 +122,7 @@ def scan(
     """
     closed, out = jax.make_jaxpr(body, return_shape=True)(first, None)
     leaves, tree = jax.tree.flatten(first)
-    emitted = jax.tree.map(lambda a: jax.ShapeDtypeStruct((length, *a.shape), a.dtype), out[1])
-    programs: list[list[Any]] = []
-    shape = state
-    for stage in stages:
-        programs.append([])
-        for function in filter(None, (stage.when, stage.no, stage.yes)):
-            program, out = jax.make_jaxpr(function, return_shape=True)(emitted, shape)
-            programs[-1].append(program)
-        shape = out
-
-    def through(rows: Any, state: Any, call: Callable[..., Any]) -> Any:
-        """The state after the stages; ``call(i, rows, state)`` gives what each program makes of it."""
-        count = itertools.count()
-        for stage in programs:
-            *asked, last = [functools.partial(call, next(count)) for _ in stage]
-            if asked:
-                question, otherwise = asked
-                state = lax.cond(question(rows, state)[0], last, otherwise, rows, state)
-            else:
-                state = last(rows, state)
-        return state
-
-    every = [program for stage in programs for program in stage]
+    staged = _Staged(stages, jax.tree.map(lambda a: jax.ShapeDtypeStruct((length, *a.shape), a.dtype), out[1]), state)
 
     @jax.custom_batching.custom_vmap
     def run(body_consts: Any, leaves: Any, consts: Any, state: Any) -> Any:
@@ -101,33 +130,36 @@ def scan(
             out = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, body_consts))(*carry)
             return out[: len(leaves)], out[len(leaves) :]
 
-        def call(i: int, rows: Any, state: Any) -> Any:
-            return jaxpr_as_fun(ClosedJaxpr(every[i].jaxpr, consts[i]))(*rows, *state)
-
         last, rows = lax.scan(step, leaves, None, length=length)
-        return last, through(rows, state, call)
+        return last, staged.of_lane(consts, rows, state)
 
     @run.def_vmap
     def of_block(lanes: int, batched: Any, body_consts: Any, leaves: Any, consts: Any, state: Any) -> Any:
-        differs = _differing(programs, batched[2], batched[3])
-
-        def call(i: int, rows: Any, state: Any) -> Any:
-            def one(consts: Any, rows: Any, state: Any) -> Any:
-                return jaxpr_as_fun(ClosedJaxpr(every[i].jaxpr, consts))(*rows, *state)
-
-            before, after = differs[i]
-            axes = [[0 if b else None for b in flags] for flags in (batched[2][i], before, after)]
-            block = jax.vmap(one, in_axes=(axes[0], 1, axes[1]), out_axes=axes[2], axis_size=lanes)
-            return block(consts[i], rows, state)
-
         scan_block = _scan_elements if by_elements else _scan_arrays
         last, which, rows = scan_block(closed.jaxpr, lanes, batched, body_consts, leaves, length)
-        out = through(rows, state, call)
-        return (last, out), (which, differs[-1][1])
+        out, differs = staged.of_block(lanes, batched[2:], consts, rows, state)
+        return (last, out), (which, differs)
 
-    consts = [list(program.consts) for program in every]
-    last, out = run(list(closed.consts), leaves, consts, jax.tree.leaves(state))
-    return jax.tree.unflatten(tree, last), jax.tree.unflatten(jax.tree.structure(shape), out)
+    last, out = run(list(closed.consts), leaves, staged.consts, jax.tree.leaves(state))
+    return jax.tree.unflatten(tree, last), jax.tree.unflatten(staged.structure, out)
+
+
+def tell(emitted: Any, stages: Sequence[Stage], state: Any) -> Any:
+    """What the stages make of the state after steps that emitted this; under ``vmap`` of the block together."""
+    staged = _Staged(stages, emitted, state)
+
+    @jax.custom_batching.custom_vmap
+    def run(rows: Any, consts: Any, state: Any) -> Any:
+        return staged.of_lane(consts, rows, state)
+
+    @run.def_vmap
+    def of_block(lanes: int, batched: Any, rows: Any, consts: Any, state: Any) -> Any:
+        both = zip(rows, batched[0], strict=True)
+        rows = [jnp.moveaxis(a, 0, 1) if b else jnp.broadcast_to(a[:, None], (len(a), lanes)) for a, b in both]
+        return staged.of_block(lanes, batched[1:], consts, rows, state)
+
+    out = run(jax.tree.leaves(emitted), staged.consts, jax.tree.leaves(state))
+    return jax.tree.unflatten(staged.structure, out)
 
 
 def _differing(programs: Sequence[Sequence[Any]], consts: Any, state: Any) -> list[tuple[list[bool], list[bool]]]:
@@ -290,18 +322,18 @@ SPREAD = 200_000
 """The cost, 10 for a byte and 1 for an operation, from which on XLA spreads a loop over threads."""
 
 
-def refusal(program: ClosedJaxpr, varies: Sequence[bool]) -> str | None:
-    """Why a step is not evaluated so, or None; ``varies`` says which of its arguments differ between lanes."""
+def survey(program: ClosedJaxpr, varies: Sequence[bool]) -> tuple[str | None, int]:
+    """Why a step is not evaluated so, or None, and its operations; ``varies``: which arguments differ between lanes."""
     try:
         operations = _operations(program.jaxpr, varies)[0]
     except NoLaneRule as reason:
-        return f"no rule for {reason}"
-    return None if operations <= MOST_OPERATIONS else f"a step has {operations} operations, over {MOST_OPERATIONS}"
+        return f"no rule for {reason}", 0
+    many = f"a step has {operations} operations, over {MOST_OPERATIONS}"
+    return None if operations <= MOST_OPERATIONS else many, operations
 
 
-def most_lanes(program: ClosedJaxpr, varies: Sequence[bool], dim: int, size: int) -> int:
-    """Lanes that no loop of the step is spread over threads for: in one piece of code there are none."""
-    operations, _ = _operations(program.jaxpr, varies)
+def most_lanes(operations: int, dim: int, size: int) -> int:
+    """Lanes that no loop of a step is spread over threads for: in one piece of code there are none."""
     return SPREAD // (10 * size * (dim + 12) + operations)
 
 

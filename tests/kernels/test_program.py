@@ -246,4 +246,4 @@ def test_what_calls_lapack_is_known_and_runs_on_one_device(optimizer: str, calls
     # Decompositions on two CPU devices at once may wait for each other for ever.
     problem = gd.problem("rosenbrock")
     choice = choose_optimizer({"name": optimizer, "learning_rate": 0.1}, None)
-    assert Descent(problem, choice.optimizer, choice.static, Shape(10)).calls_lapack == calls
+    assert Descent(problem, choice.optimizer, choice.static, Shape(10)).facts.calls_lapack == calls
