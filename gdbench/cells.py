@@ -162,7 +162,9 @@ class CellRun:
     ) -> np.ndarray:
         """What the rows at rest rest at; 'stalled' where no move was proposed although the gradient is not at rest."""
         problem = self.cell.choice.instances[instance]
-        kinds = np.zeros(len(records["outcome"]), np.int8)
+        kinds = np.zeros(len(lanes.x0), np.int8)
+        if "outcome" not in records:
+            return kinds
         trapped = records["outcome"] == TRAPPED
         if problem.goal == "rest":
             # Nothing is known here but that they rest: the Hessian says whether it is a minimum.

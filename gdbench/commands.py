@@ -70,6 +70,8 @@ def run(
     page = None
     if report and descents > REPORTED:
         terminal.say(f"no report by itself above {REPORTED:,} descents: gdbench report {results.path}")
+    elif report and results.partial is not None:
+        terminal.say("no report: it needs the whole record, and the suite asks for some columns alone")
     elif report:
         from gdbench.report import write_report
 

@@ -30,6 +30,12 @@ below the minimum that was stated, a budget of evaluations that ended before the
 UNVERIFIED, ROUNDING, NOISE, BELOW, SPENT = range(1, len(FLAGS))
 
 EVALUATIONS = ("f_evals", "g_evals", "hvp_evals")
+VALUES = ("f_final", "f_best", "gap_final", "gap_best")
+RECORDED = (
+    "outcome", "rest", "flag", "steps", "settle_step", "f_start", *VALUES, "grad_norm_final", "distance", "f_held_out",
+    "basin", "rate", "overshoots", *EVALUATIONS, *(f"settle_{name}" for name in EVALUATIONS), "end_0", "end_1", "end_2",
+)  # fmt: skip
+"""Columns of a descent's record that a suite can name; what only ``VALUES`` need costs least."""
 """What is counted: values alone, joint values and gradients, Hessian-vector products."""
 
 COST_OF_GRADIENT, COST_OF_HVP = 1.0, 2.0

@@ -102,6 +102,7 @@ class Sweep:
 
 
 def _map(results: Results, x: str, y: str) -> Figure:
+    results.need_whole("a map")
     from gdbench.figures import base, region_map
 
     axes = {axis["name"] for cell in results.cells for axis in cell["axes"]}
@@ -134,7 +135,7 @@ def sweep(
     paths: int = 0,
     outcomes: Mapping[str, float] | None = None,
     evaluations: float | None = None,
-    record: str = "outcome",
+    record: str | Sequence[str] = "outcome",
     engine: str = "auto",
     devices: int | None = None,
     tile: int | None = None,
@@ -163,7 +164,8 @@ def sweep(
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
         evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
         record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
-            norm of descents that stop early, and takes longer.
+            norm of descents that stop early, and takes longer; or a list of columns, of which f_final, f_best,
+            gap_final and gap_best alone are found quickest: nothing is judged, and the best is that of all steps.
         engine: "scan" or "lanes" in place of the rule; rounding may differ.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
@@ -189,13 +191,13 @@ def sweep(
     header = {"name": "sweep", "seed": seed, "dtype": dtype}
     form = _form(
         header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}),
-        evaluations=evaluations, record=record,
+        evaluations=evaluations, record=record if isinstance(record, str) else list(record),
     )  # fmt: skip
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
         None if targets is None else as_values(targets), trace, paths, form, evaluations or 0.0,
-        record=record,
+        record=record if isinstance(record, str) else tuple(dict.fromkeys(record)),
     )  # fmt: skip
     faults = trial.starts.faults(problem)
     if faults:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from gdbench.contracts import RECORDED
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.grid import Starts, Values, as_starts, as_values
 
@@ -130,7 +131,24 @@ class Header(Form):
     dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
 
 
-Record = Literal["outcome", "full"]
+def _as_record(given: Any) -> Any:
+    if given in ("outcome", "full"):
+        return given
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise ValueError(f"record is 'outcome', 'full' or a list of columns, got {given!r}")
+    for name in given:
+        if name not in RECORDED:
+            raise ValueError(f"no recorded column {name!r}: {did_you_mean(str(name), RECORDED)}")
+    return tuple(dict.fromkeys(given))
+
+
+Record = Annotated[
+    Any,
+    BeforeValidator(_as_record),
+    WithJsonSchema(
+        {"anyOf": [{"enum": ["outcome", "full"]}, {"type": "array", "items": {"enum": list(RECORDED)}, "minItems": 1}]}
+    ),
+]
 
 
 class Experiment(Form):
@@ -148,7 +166,10 @@ class Experiment(Form):
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
     quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
-    record: Record = Field("outcome", description="what is kept of a descent; full: overshoots and last gradient norms")
+    record: Record = Field(
+        "outcome",
+        description="what is kept of a descent; full: overshoots and last gradient norms; or only these columns",
+    )
     outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gdbench.choices import OptimizerChoice, ProblemChoice, choose_optimizer, resolve_optimizer, resolve_problem
-from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, Cost, Optimizer, Problem
+from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, VALUES, Cost, Optimizer, Problem
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity, numerical_code, only_ours
@@ -127,8 +127,15 @@ def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0, cu
         problem.dim <= CLASSIFIED_DIMENSION,
         budget,
         cut,
-        trial.record == "full",
+        trial.record == "full" or "overshoots" in trial.record,
+        _bare(trial, problem),
     )
+
+
+def _bare(trial: Trial, problem: Problem) -> bool:
+    """Whether a trial asks for values alone."""
+    asked = trial.targets or trial.trace or trial.paths or trial.evaluations
+    return not isinstance(trial.record, str) and set(trial.record) <= set(VALUES) and not (asked or problem.stochastic)
 
 
 def descent_of(trial: Trial, problem: Problem, optimizer: OptimizerChoice) -> Descent:

@@ -158,9 +158,25 @@ class Results:
             tally: dict[str, int] = {}
             for item in self._items(cell):
                 for pair in self._read(cell, ["outcome"], item)["outcome"].value_counts().to_pylist():
-                    tally[pair["values"]] = tally.get(pair["values"], 0) + pair["counts"]
+                    outcome = pair["values"] or "not judged"
+                    tally[outcome] = tally.get(outcome, 0) + pair["counts"]
             found[cell["id"]] = tally
         return found
+
+    @property
+    def partial(self) -> list[str] | None:
+        """The recorded columns where a suite asked for some of them alone; None where the record is whole."""
+        return next((list(c["record"]) for c in self.cells if not isinstance(c.get("record", ""), str)), None)
+
+    def need_whole(self, what: str) -> None:
+        """Refuse what cannot be told from part of a record.
+
+        Raises:
+            StoreError: where a suite asked for some columns alone.
+        """
+        if self.partial is not None:
+            only = ", ".join(self.partial)
+            raise StoreError(f"{what} needs the whole record, and this run keeps {only} alone: set record = 'outcome'")
 
     def keep_surface(self, label: str, frame: pd.DataFrame) -> None:
         """Hold the surface of a problem in memory."""

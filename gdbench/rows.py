@@ -63,6 +63,23 @@ def to_table(
         columns[name] = pa.array(values.astype(np.int32)) if name in whole else pa.array(values, pa.float64())
     for i in range(shown):
         columns[f"start_{i}"] = pa.array(starts[:, i], real)
+    axes = list(columns)
+    values = {name: pa.array(records[name], real) for name in ("f_start", "f_final", "f_best") if name in records}
+    # A gap can be NaN because the descent is; where it is unknown for the whole cell it is null.
+    values |= {name: _nullable(records[name], real) for name in ("gap_final", "gap_best")}
+    columns |= values if "outcome" not in records else _judged(info, records, rests, values, real, shown)
+    if isinstance(info["record"], str):
+        return pa.table(columns | _asked(info, records, real, sampled))
+    kept = {name: column for name, column in columns.items() if name in axes or name in info["record"]}
+    return pa.table(kept | _asked(info, records, real, sampled))
+
+
+def _judged(
+    info: dict[str, Any], records: dict[str, np.ndarray], rests: np.ndarray, values: dict[str, pa.Array], real: Any,
+    shown: int,
+) -> dict[str, pa.Array]:  # fmt: skip
+    """The columns of a judged descent, in the order of the table."""
+    columns: dict[str, pa.Array] = {}
     columns["outcome"] = pa.DictionaryArray.from_arrays(pa.array(records["outcome"].astype(np.int8)), list(OUTCOMES))
     columns["rest"] = pa.DictionaryArray.from_arrays(pa.array(rests.astype(np.int8)), list(RESTS))
     columns["flag"] = pa.DictionaryArray.from_arrays(pa.array(records["flag"].astype(np.int8)), list(FLAGS))
@@ -70,16 +87,16 @@ def to_table(
     columns["steps"] = pa.array(steps)
     settle = records["settle_step"]
     columns["settle_step"] = pa.array(settle, pa.int32(), mask=settle < 0)
-    for name in ("f_start", "f_final", "f_best"):
-        columns[name] = pa.array(records[name], real)
-    for name in ("gap_final", "gap_best", "grad_norm_final", "distance"):
-        # A gap can be NaN because the descent is; where it is unknown for the whole cell it is null.
+    columns |= values
+    for name in ("grad_norm_final", "distance"):
         columns[name] = _nullable(records[name], real)
     if "f_held_out" in records:
         columns["f_held_out"] = _nullable(records["f_held_out"], real)
     columns["basin"] = pa.array(records["basin"], pa.int32())
     columns["rate"] = _nullable(records["rate"], real)
-    columns["overshoots"] = pa.array(records["overshoots"], mask=np.full(len(steps), info["record"] != "full"))
+    columns["overshoots"] = pa.array(
+        records["overshoots"], mask=np.full(len(steps), info["record"] != "full" and "overshoots" not in info["record"])
+    )
     spent = evaluations(info, records, steps)
     by_then = evaluations(info, records, settle, "settle_counts")
     for i, name in enumerate(EVALUATIONS):
@@ -89,6 +106,12 @@ def to_table(
     if "endpoint" in records:
         for i in range(shown):
             columns[f"end_{i}"] = _nullable(records["endpoint"][:, i], real)
+    return columns
+
+
+def _asked(info: dict[str, Any], records: dict[str, np.ndarray], real: Any, sampled: np.ndarray) -> dict[str, pa.Array]:
+    """The columns of what was asked for at certain steps and targets."""
+    columns: dict[str, pa.Array] = {}
     share = info["problem"]["batch_share"]
     if info["trace_steps"]:
         columns["trace_gap"] = _lists(records["trace"], real)
@@ -101,9 +124,9 @@ def to_table(
         by_hit = evaluations(info, records, hits, "hit_counts")
         columns |= _spent("hits", np.where(hits[..., None] < 0, -1, by_hit))
     if "path" in records:
-        flat = records["path"].reshape(len(steps), -1)
+        flat = records["path"].reshape(len(sampled), -1)
         columns["path"] = _lists(flat, real, ~sampled)
-    return pa.table(columns)
+    return columns
 
 
 def _spent(what: str, counts: np.ndarray) -> dict[str, pa.Array]:

@@ -49,7 +49,7 @@ class Trial:
     outcomes: OutcomeSettings
     evaluations: float = 0.0
     quick: bool | str = True
-    record: str = "outcome"
+    record: str | tuple[str, ...] = "outcome"
 
 
 @dataclass(frozen=True)

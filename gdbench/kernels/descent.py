@@ -187,7 +187,7 @@ class Descent:
     @property
     def counted(self) -> bool:
         """Whether evaluations must be counted as the descent goes: steps differ in cost, or some are not begun."""
-        return bool(self.shape.budget) or self.facts.cost is None
+        return not self.shape.bare and (bool(self.shape.budget) or self.facts.cost is None)
 
     @property
     def rules(self) -> Rules:

@@ -98,7 +98,7 @@ JUDGED_BLOCK = 256
 
 def judged_apart(descent: Descent, platform: str) -> bool:
     """Whether a descent is judged by a program of its own."""
-    return platform == "cpu" and not descent.problem.stochastic and not descent.counted and (
+    return platform == "cpu" and not descent.shape.bare and not descent.problem.stochastic and not descent.counted and (
         descent.shape.steps <= APART_UP_TO
     )  # fmt: skip
 

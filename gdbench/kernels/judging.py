@@ -166,7 +166,10 @@ class Judge:
         t = told.t
         ended = record.stop_step(t.stop) <= shape.steps
         out = record.conclude(t, shape, self.rules.goal, self.rules.stochastic, self.limits, self.layout)
-        out |= self.values(t, told.rows, jnp.where(ended, t.final, end.seen.value))
+        out |= self.values(jnp.where(ended, t.final, end.seen.value), jnp.minimum(t.best, t.start))
+        traced = -self.limits.floor if self.rules.goal == "minimum" else self.limits.offset
+        out |= {"f_start": t.start + self.limits.offset, "hits": told.rows.hits}
+        out |= {"trace": told.rows.trace + traced, "trace_best": told.rows.trace_best + traced}
         kept = t.gradient_norm if record.asked(t.gradient_norm) and record.asked(end.seen.gradient_norm) else nan
         out["grad_norm_final"] = jnp.where(ended, kept, end.gradient_norm)
         out["distance"] = jnp.where(ended, nan, end.distance)
@@ -192,16 +195,13 @@ class Judge:
             out["path"] = jnp.where(final[:, None] & reached, end.x, told.path)
         return out
 
-    def values(self, t: Tracker, rows: Rows, final: Any) -> dict[str, Any]:
+    def values(self, final: Any, best: Any) -> dict[str, Any]:
         """Values of f, and gaps where the minimum is known."""
-        offset, floor = self.limits.offset, self.limits.floor
-        best, known = jnp.minimum(t.best, t.start), self.rules.goal == "minimum"
+        offset, floor, known = self.limits.offset, self.limits.floor, self.rules.goal == "minimum"
         unknown = jnp.full_like(final, jnp.nan)
-        traced = -floor if known else offset
         return {
-            "f_start": t.start + offset, "f_final": final + offset, "f_best": best + offset,
+            "f_final": final + offset, "f_best": best + offset,
             "gap_final": final - floor if known else unknown, "gap_best": best - floor if known else unknown,
-            "trace": rows.trace + traced, "trace_best": rows.trace_best + traced, "hits": rows.hits,
         }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class Shape:
     ``budget``: no step is begun once so much is spent, f + c g + h hvp in evaluations on a batch; 0 for no such bound.
     ``cut``: such a bound made these steps fewer, where all of them cost the same.
     ``full``: overshoots are counted over all steps, and a descent that stops early keeps its last gradient norm.
+    ``bare``: nothing is judged; only the last and the best value are kept.
     """
 
     steps: int
@@ -50,6 +51,7 @@ class Shape:
     budget: float = 0.0
     cut: bool = False
     full: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ Carry = tuple[State, Told]
 
 def descend(descent: Descent, lane: Lane, shared: Shared) -> dict[str, Any]:
     """The record of one descent."""
-    return Run(descent, lane, shared).record()
+    run = Run(descent, lane, shared)
+    return run.values() if descent.shape.bare else run.record()
 
 
 def walk(descent: Descent, lane: Lane, shared: Shared) -> tuple[Seen, Any, End, Any, Any]:
@@ -201,6 +202,22 @@ class Run:
             carry = lax.cond(active, lambda c: self.chunk(c, rest, True), lambda c: c, carry)
         s, told = carry
         return self.judging.finish(told, self.end(s))
+
+    def values(self) -> dict[str, Any]:
+        """The last value and the best of all steps; nothing is judged."""
+
+        def step(now: tuple[State, Any], _: None) -> Any:
+            after, seen = self.advance(now[0], False)
+            return (after, jnp.where(seen.value < now[1], seen.value, now[1])), ()
+
+        def loop(now: Any) -> Any:
+            by_elements, length = self.descent.engine == "lanes", self.shape.steps
+            return lanes.scan(step, now, length, [lanes.Stage(lambda _, state: state)], (), by_elements)[0]
+
+        run = lanes.one_piece(loop) if self.descent.one_piece else loop
+        s, best = run((self.begin(), jnp.full((), jnp.inf, self.dtype)))
+        final = self.judge(s.x, s.optimizer)[0]
+        return self.judging.values(final, jnp.where(final < best, final, best))
 
     def walk(self) -> tuple[Seen, Any, End, Any, Any]:
         """The whole descent, and what it shows."""

@@ -26,6 +26,7 @@ def write_report(results: Results, folder: Path | str | None = None) -> Path:
     Raises:
         StoreError: the results have no folder and none is given, or it cannot be written.
     """
+    results.need_whole("a report")
     # Jinja2, matplotlib and SciPy are only paid for when a report is written.
     from gdbench.report.caveats import caveats
     from gdbench.report.markdown import markdown
