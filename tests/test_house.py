@@ -41,14 +41,14 @@ HOUSE = (
     ("report",),
     ("facts",),
     ("listing", "face", "picture"),
-    ("check", "commands"),
+    ("check", "commands", "bench"),
     ("cli",),
 )
 """Storeys from the ground up; a module imports from its own part and from the storeys below."""
 
 STOREY = {part: height for height, storey in enumerate(HOUSE) for part in storey}
 FREE_OF_JAX = ("report", "figures", "measures", "stats", "theory")
-MAY_IMPORT_JAX = ("kernels", "runner", "cells", "plan")
+MAY_IMPORT_JAX = ("kernels", "runner", "cells", "plan", "bench")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,60 @@
+"""The main table: every way on the descents of gradient descent and Adam, checked, timed and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from gdbench.bench import ways
+from gdbench.bench.timing import Row, UnavailableError, timed
+from gdbench.bench.ways import Way
+from gdbench.bench.work import Work, check
+
+GROUP = "descents"
+
+
+def rows(works: Sequence[Work], chosen: Sequence[Way], say: Callable[[str], None]) -> Iterator[Row]:
+    """A row for every work and way, with its ratios.
+
+    Raises:
+        WrongAnswerError: for a way whose answer is not that of the work; no number of it is given.
+    """
+    for work in works:
+        done = []
+        for way in chosen:
+            say(f"{way.name}, {work.optimizer}")
+            done.append(row(work, way))
+        yield from compared(done)
+
+
+def row(work: Work, way: Way) -> Row:
+    """One way on one work; where it cannot run here, why."""
+    told = Row(f"{GROUP}, {work.optimizer}", way.name, way.summary, lanes_whole=work.lanes, steps=work.steps)
+    try:
+        ready = way.ready(work)
+    except UnavailableError as error:
+        told.why = str(error)
+        return told
+    told.compile_seconds = ready.compile_seconds
+    times, out = timed(ready.run)
+    told.take(times, len(ready.lanes), work.steps)
+    if ready.table is not None:
+        times, out = timed(ready.table)
+        told.take_table(times)
+    found = check(way.name, work, ready.lanes, ready.best(out))
+    told.checked, told.chaotic, told.largest_difference = found.checked, found.chaotic, found.largest
+    return told
+
+
+def compared(done: Sequence[Row]) -> Sequence[Row]:
+    """The rows with their ratios; None where what they are compared with was not measured."""
+    speed = {row.name: row.lane_steps_per_second for row in done}
+    for row in done:
+        row.to_plain = ratio(row.lane_steps_per_second, speed.get(ways.PLAIN))
+        row.to_limit = ratio(row.lane_steps_per_second, speed.get(ways.LIMIT))
+        row.to_limit_of_one_core = ratio(row.lane_steps_per_second, speed.get(ways.LIMIT_OF_ONE_CORE))
+    return done
+
+
+def ratio(speed: float | None, other: float | None) -> float | None:
+    """speed / other, where both are known."""
+    return None if speed is None or other is None else speed / other

@@ -1,0 +1,123 @@
+"""What a way is, and how it is timed: compilation, first run and steady runs apart."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+REPETITIONS = 5
+
+
+class UnavailableError(Exception):
+    """Why a row cannot be measured here; it stands in the table in place of numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A way ready to run.
+
+    Attributes:
+        run: does it once; all is computed when it returns.
+        best: what ``run`` returned -> the best value of every lane run.
+        lanes: which lanes of the work it runs.
+        compile_seconds: what getting ready took; None where nothing is compiled.
+        table: does it once down to the rows of a table in memory, where a way has such; ``best`` then takes these.
+    """
+
+    run: Callable[[], Any]
+    best: Callable[[Any], np.ndarray]
+    lanes: np.ndarray
+    compile_seconds: float | None = None
+    table: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds: of the first run, and of the ones after it."""
+
+    first: float
+    steady: list[float]
+
+    @property
+    def median(self) -> float:
+        """Median of the steady runs."""
+        return statistics.median(self.steady)
+
+
+def timed(run: Callable[[], Any], repetitions: int = REPETITIONS, patience: float = float("inf")) -> tuple[Times, Any]:
+    """Time a first run and repetitions; also gives what the last one returned.
+
+    Args:
+        run: what is timed.
+        repetitions: how many after the first.
+        patience: seconds after which no further repetition is begun (there is always one).
+    """
+    seconds, begin, out = [], time.perf_counter(), None
+    while len(seconds) <= repetitions and (len(seconds) < 2 or time.perf_counter() - begin < patience):
+        out = None  # two results of ten million lanes need not fit
+        at = time.perf_counter()
+        out = run()
+        seconds.append(time.perf_counter() - at)
+    return Times(seconds[0], seconds[1:]), out
+
+
+@dataclass
+class Row:
+    """A line of the table, and of the JSON document: a way with what was measured, or why nothing was.
+
+    ``seconds`` are those of ``steps`` steps in ``lanes`` lanes of ``lanes_whole``; ``table_seconds`` the same down to
+    rows of a table in memory. Ratios are of lane-steps a second.
+    """
+
+    group: str
+    name: str
+    summary: str = ""
+    lanes: int | None = None
+    lanes_whole: int | None = None
+    steps: int | None = None
+    compile_seconds: float | None = None
+    first_seconds: float | None = None
+    seconds: float | None = None
+    repetitions: list[float] = field(default_factory=list)
+    lane_steps_per_second: float | None = None
+    table_seconds: float | None = None
+    table_lane_steps_per_second: float | None = None
+    to_plain: float | None = None
+    to_limit: float | None = None
+    to_limit_of_one_core: float | None = None
+    checked: int | None = None
+    chaotic: int | None = None
+    largest_difference: float | None = None
+    value: float | None = None
+    unit: str | None = None
+    why: str | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether it has a number."""
+        return self.lane_steps_per_second is not None or self.value is not None
+
+    def take(self, times: Times, lanes: int, steps: int) -> Row:
+        """Fill in what was timed."""
+        self.lanes, self.steps = lanes, steps
+        self.first_seconds, self.seconds, self.repetitions = times.first, times.median, times.steady
+        self.lane_steps_per_second = lanes * steps / times.median
+        return self
+
+    def take_table(self, times: Times) -> Row:
+        """Fill in the seconds down to the table."""
+        assert self.lanes is not None and self.steps is not None
+        self.table_seconds = times.median
+        self.table_lane_steps_per_second = self.lanes * self.steps / times.median
+        return self
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
