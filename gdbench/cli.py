@@ -242,6 +242,19 @@ def check(as_json: JSON = False) -> None:
 
 
 @app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="less of everything: about a minute")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="only this row or group of rows (repeat)")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write; by default results/bench/<time>.json")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Measure throughput against torch, optax, NumPy, plain JAX and a limit in C, on this machine."""
+    from gdbench.bench import command
+
+    raise typer.Exit(command.run(quick, as_json, out, only or ()))
+
+
+@app.command()
 def doctor(
     engines: Annotated[bool, typer.Option("--engines", help="what each engine takes, and why not")] = False,
     as_json: JSON = False,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import atexit
-import concurrent.futures
 import ctypes
 import functools
 import shutil
 import subprocess
 import tempfile
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gdbench.bench.timing import Ready, UnavailableError, cores
+from gdbench.bench.timing import Ready, UnavailableError, cores, timed
 from gdbench.bench.work import Work
 
 SOURCE = Path(__file__).parent / "limit.c"
@@ -26,6 +26,20 @@ WIDTHS = (64, 128, 256)
 """Lanes that go through their steps together; the fastest is taken, for it differs between machines."""
 
 
+def compiler_path() -> str | None:
+    """The C compiler of this machine, if there is one."""
+    return next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+
+
+def compiler_version() -> str | None:
+    """The first line that the compiler says of itself."""
+    compiler = compiler_path()
+    if compiler is None:
+        return None
+    told = subprocess.run([compiler, "--version"], capture_output=True, text=True)
+    return next(iter(told.stdout.splitlines()), None)
+
+
 @functools.cache
 def libraries() -> tuple[dict[int, Any], float]:
     """The compiled functions by the lanes that go together, and the seconds that compiling one of them took.
@@ -33,7 +47,7 @@ def libraries() -> tuple[dict[int, Any], float]:
     Raises:
         UnavailableError: there is no C compiler, or it does not compile this.
     """
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = compiler_path()
     if compiler is None:
         raise UnavailableError("no C compiler")
     folder = Path(tempfile.mkdtemp(prefix="gdbench-limit-"))
@@ -61,38 +75,44 @@ def _pointer(array: np.ndarray) -> Any:
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def best_values(library: Any, work: Work, arguments: tuple[np.ndarray, ...], threads: int) -> np.ndarray:
-    """Best values of all lanes [n]; ctypes lets go of the interpreter, so Python's threads run on cores of their own."""
+def best_values(library: Any, work: Work, arguments: tuple[np.ndarray, ...], pool: Executor | None) -> np.ndarray:
+    """Best values of all lanes [n], on one core or by as many threads as there are cores.
+
+    ctypes lets go of the interpreter, so that threads of Python run beside each other.
+    """
     n = len(arguments[0])
     best = np.empty(n, np.float32)
     function, addresses = getattr(library, work.optimizer), [_pointer(a) for a in (*arguments, best)]
-    ends = np.linspace(0, n, threads + 1).astype(int)
 
     def part(first: int, last: int) -> None:
         function(ctypes.c_long(first), ctypes.c_long(last), ctypes.c_int(work.steps), *addresses)
 
-    if threads == 1:
+    if pool is None:
         part(0, n)
         return best
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(part, int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]:
-            done.result()
+    # Some parts for each thread: one core may be busy with something else.
+    ends = np.linspace(0, n, PARTS * cores() + 1).astype(int).tolist()
+    for _ in pool.map(part, ends[:-1], ends[1:]):
+        pass
     return best
+
+
+PARTS = 4
 
 
 def ready(work: Work, every_core: bool) -> Ready:
     """The limit, with the fastest width."""
     found, seconds = libraries()
-    arguments, threads = work.arguments(), cores() if every_core else 1
-    # An engine gives an outcome for each lane too; this is the limit of the descents alone.
-    width = min(found, key=lambda w: min(_seconds(found[w], work, arguments) for _ in range(2)))
-    return Ready(
-        lambda: best_values(found[width], work, arguments, threads), np.asarray, np.arange(work.lanes), seconds
-    )
-
-
-def _seconds(library: Any, work: Work, arguments: tuple[np.ndarray, ...]) -> float:
+    arguments, pool = work.arguments(), _pool() if every_core else None
     few = tuple(column[:4096] for column in arguments)
-    begin = time.perf_counter()
-    best_values(library, work, few, 1)
-    return time.perf_counter() - begin
+
+    def probed(width: int) -> float:
+        return min(timed(lambda: best_values(found[width], work, few, None), 2)[0].steady)
+
+    library = found[min(found, key=probed)]
+    return Ready(lambda: best_values(library, work, arguments, pool), np.asarray, np.arange(work.lanes), seconds)
+
+
+@functools.cache
+def _pool() -> Executor:
+    return ThreadPoolExecutor(cores())

@@ -1,0 +1,182 @@
+"""The command ``gdbench bench``: choose rows, measure them, print and store them with the machine they are of."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gdbench import store, terminal
+from gdbench.bench import descents, ways
+from gdbench.bench.sizes import FULL, QUICK, Sizes
+from gdbench.bench.timing import Row, cores
+from gdbench.bench.work import OPTIMIZERS, make_work
+from gdbench.errors import NothingSelectedError, UnknownNameError, did_you_mean
+
+Say = Callable[[str], None]
+
+FORM = 1
+"""Version of the JSON document."""
+
+GROUPS: Mapping[str, Callable[[Sizes, Say], Iterator[Row]]] = {}
+"""What is measured beside the descents, by name."""
+
+
+def names() -> list[str]:
+    """Everything that ``--only`` takes: the ways to do the descents, all of these at once, and the further groups."""
+    return [descents.GROUP, *(way.name for way in ways.all_ways()), *GROUPS]
+
+
+def checked_names(only: Sequence[str]) -> list[str]:
+    """The names to measure, all by default.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+    """
+    known = names()
+    for name in only:
+        if name not in known:
+            raise UnknownNameError(f"the benchmark has no row {name!r}: {did_you_mean(name, known)}")
+    return list(only) or known
+
+
+def measure(wanted: Sequence[str], sizes: Sizes, say: Say) -> Iterator[Row]:
+    """The rows of these names."""
+    chosen = [way for way in ways.all_ways() if way.name in wanted or descents.GROUP in wanted]
+    if chosen:
+        works = [make_work(name, sizes.rates, sizes.starts, sizes.steps, sizes.single) for name in OPTIMIZERS]
+        yield from descents.rows(works, chosen, say)
+    for name, rows in GROUPS.items():
+        if name in wanted:
+            yield from rows(sizes, say)
+
+
+@contextlib.contextmanager
+def without_cache() -> Iterator[None]:
+    """JAX on all cores as in a run, and without its compilation cache: what is compiled is compiled."""
+    import jax
+
+    from gdbench import runner
+
+    runner.start_jax()
+    before = jax.config.jax_enable_compilation_cache  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers hold for: processor and its instruction sets, cores, versions, commit."""
+    from gdbench.bench import limit
+    from gdbench.kernels import execute
+
+    facts = store.environment(execute.local_devices(), 0)
+    facts = {name: value for name, value in facts.items() if name != "seed"}
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:  # it is optional; the rows of torch say so too
+        torch = None
+    told = {"torch": torch, "cores_usable": cores(), "instruction_sets": instruction_sets(), "load": load()}
+    return facts | told | {"compiler": limit.compiler_version()}
+
+
+VECTORS = ("sse4_2", "avx", "avx2", "fma", "avx512", "avx_", "amx", "asimd", "sve")
+"""Beginnings of the flags that say how wide vectors are and what can be done with them."""
+
+
+def instruction_sets() -> list[str]:
+    """The vector instructions of the processor, as Linux names them; none where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.lower().startswith(("flags", "features")):
+                return sorted({flag for flag in line.partition(":")[2].split() if flag.startswith(VECTORS)})
+    return []
+
+
+def load() -> float | None:
+    """Processes that wanted a core in the last minute: numbers of a busy machine are low."""
+    import os
+
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes: Sizes | None = None) -> int:
+    """Measure, print and store; the exit code.
+
+    Raises:
+        NothingSelectedError: when none of the rows asked for could be measured.
+    """
+    sizes = sizes or (QUICK if quick else FULL)
+    wanted, begin = checked_names(only), time.perf_counter()
+
+    def say(line: str) -> None:
+        terminal.say(f"[{time.perf_counter() - begin:5.1f} s] {line}")
+
+    with without_cache():
+        document: dict[str, Any] = {"form": FORM, "quick": quick, "machine": machine(), "sizes": asdict(sizes)}
+        rows = list(measure(wanted, sizes, say))
+    document |= {"seconds": time.perf_counter() - begin, "rows": [asdict(row) for row in rows]}
+    if not any(row.measured for row in rows):
+        why = "; ".join(dict.fromkeys(f"{row.name}: {row.why}" for row in rows))
+        raise NothingSelectedError(f"nothing could be measured: {why}")
+    path = out or store.RESULTS / "bench" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
+    keep(document, rows, path)
+    if as_json:
+        terminal.print_json(document)
+    else:
+        show(document, rows)
+    terminal.say(f"written to {path}")
+    return 0
+
+
+def keep(document: Mapping[str, Any], rows: Sequence[Row], path: Path) -> None:
+    """Write the document."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.write_json(path, document)
+
+
+HEADER = (
+    "what", "way", "lanes", "steps", "compile s", "first s", "steady s", "lane-steps/s", "to a table", "× plain",
+    "× limit", "note",
+)  # fmt: skip
+
+
+def show(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
+    """The tables on stdout."""
+    here = document["machine"]
+    loaded = "" if here["load"] is None else f", load {here['load']:.1f} when it began"
+    print(f"{here['cpu']}, {here['cores_usable']} cores{loaded}; jax {here['jax']}, commit {here['commit']}\n")
+    timed = [row for row in rows if row.unit is None]
+    if timed:
+        terminal.print_table(HEADER, [line(row) for row in timed])
+        print(
+            "\nA lane is one descent. Rates without a table are of results on the device; × plain is against "
+            "jit-vmap-scan,\n× limit against limit-all-cores, both of this run."
+        )
+    single = [row for row in rows if row.unit is not None]
+    if single:
+        print()
+        told = [[r.summary, "" if r.value is None else f"{r.value:.4g}", r.unit, r.why or ""] for r in single]
+        terminal.print_table(("what", "value", "unit", "note"), told)
+
+
+def line(row: Row) -> list[str]:
+    """A row for people."""
+
+    def number(value: float | None, form: str = ".3g") -> str:
+        return "" if value is None else f"{value:{form}}"
+
+    def rate(value: float | None) -> str:
+        return "" if value is None else terminal.big(value)
+
+    return [
+        row.group, row.name, number(row.lanes, ","), number(row.steps, ","), number(row.compile_seconds),
+        number(row.first_seconds), number(row.seconds), rate(row.lane_steps_per_second),
+        rate(row.table_lane_steps_per_second), number(row.to_plain), number(row.to_limit), row.why or "",
+    ]  # fmt: skip
