@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gdbench import store, terminal
-from gdbench.bench import descents, ways
+from gdbench.bench import curve, descents, larger, upkeep, ways
 from gdbench.bench.sizes import FULL, QUICK, Sizes
 from gdbench.bench.timing import Row, cores
 from gdbench.bench.work import OPTIMIZERS, make_work
@@ -22,7 +22,9 @@ Say = Callable[[str], None]
 FORM = 1
 """Version of the JSON document."""
 
-GROUPS: Mapping[str, Callable[[Sizes, Say], Iterator[Row]]] = {}
+GROUPS: Mapping[str, Callable[[Sizes, Say], Iterator[Row]]] = {
+    curve.GROUP: curve.rows, **larger.GROUPS, **upkeep.GROUPS,
+}  # fmt: skip
 """What is measured beside the descents, by name."""
 
 
@@ -136,15 +138,26 @@ def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes
 
 
 def keep(document: Mapping[str, Any], rows: Sequence[Row], path: Path) -> None:
-    """Write the document."""
+    """Write the document, and beside it the curve of throughput where that was measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
     store.write_json(path, document)
+    if curve.frame_of(rows).empty:
+        return
+    from gdbench.figures import base
+
+    base.save(curve.figure(rows, document["machine"]), path.parent, f"{path.stem}-{curve.GROUP}")
 
 
 HEADER = (
     "what", "way", "lanes", "steps", "compile s", "first s", "steady s", "lane-steps/s", "to a table", "× plain",
-    "× limit", "note",
+    "× limit", "× peer", "note",
 )  # fmt: skip
+
+
+LEGEND = """
+A lane is one descent; of ways that take one at a time a few are run. lane-steps/s: until all is computed, to a table:
+until it is a table in memory. × plain: against jit-vmap-scan, × limit: against limit-all-cores, × peer: against the
+first row of its kind, all of this run. Every way but those of figure 18 gave the right answers before it was shown."""
 
 
 def show(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
@@ -155,10 +168,7 @@ def show(document: Mapping[str, Any], rows: Sequence[Row]) -> None:
     timed = [row for row in rows if row.unit is None]
     if timed:
         terminal.print_table(HEADER, [line(row) for row in timed])
-        print(
-            "\nA lane is one descent. Rates without a table are of results on the device; × plain is against "
-            "jit-vmap-scan,\n× limit against limit-all-cores, both of this run."
-        )
+        print(LEGEND)
     single = [row for row in rows if row.unit is not None]
     if single:
         print()
@@ -178,5 +188,5 @@ def line(row: Row) -> list[str]:
     return [
         row.group, row.name, number(row.lanes, ","), number(row.steps, ","), number(row.compile_seconds),
         number(row.first_seconds), number(row.seconds), rate(row.lane_steps_per_second),
-        rate(row.table_lane_steps_per_second), number(row.to_plain), number(row.to_limit), row.why or "",
+        rate(row.table_lane_steps_per_second), number(row.to_plain), number(row.to_limit), number(row.to_peer), row.why or "",
     ]  # fmt: skip

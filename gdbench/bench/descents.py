@@ -46,7 +46,7 @@ def row(work: Work, way: Way) -> Row:
 
 
 def compared(done: Sequence[Row]) -> Sequence[Row]:
-    """The rows with their ratios; None where what they are compared with was not measured."""
+    """The rows of one piece of work with their ratios; None where what they are compared with was not measured."""
     speed = {row.name: row.lane_steps_per_second for row in done}
     for row in done:
         row.to_plain = ratio(row.lane_steps_per_second, speed.get(ways.PLAIN))

@@ -116,8 +116,13 @@ def numpy_by_hand(work: Work) -> Ready:
     return Ready(lambda: descend(work.optimizer, *arguments, work.steps), np.asarray, np.arange(work.lanes))
 
 
-def descent(objective: Callable[[Any], Any], optimizer: str, steps: int) -> Callable[[Any, Any], Any]:
-    """(rate, start) -> (last point, best value): a scan of steps as one would write it by hand."""
+def descent(
+    objective: Callable[[Any], Any], optimizer: str, steps: int, noise: Callable[[Any, Any], Any] | None = None
+) -> Callable[[Any, Any], Any]:
+    """(rate, start) -> (last point, best value): a scan of steps as one would write it by hand.
+
+    ``noise`` (x, k) -> x moves every iterate; it serves the check alone.
+    """
 
     def rule(rate: Any, gradient: Any, state: Any, k: Any) -> tuple[Any, Any]:
         if optimizer == "gd":
@@ -131,7 +136,8 @@ def descent(objective: Callable[[Any], Any], optimizer: str, steps: int) -> Call
             x, state, best = carry
             value, gradient = jax.value_and_grad(objective)(x)
             update, state = rule(rate, gradient, state, k)
-            return (x - update, state, jnp.fmin(best, value)), None
+            x = x - update if noise is None else noise(x - update, k)
+            return (x, state, jnp.fmin(best, value)), None
 
         state = () if optimizer == "gd" else (jnp.zeros_like(start), jnp.zeros_like(start))
         top = jnp.full((), jnp.inf, start.dtype)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 REPETITIONS = 5
+LEAST_SECONDS, MOST_REPETITIONS = 0.2, 50
+"""What takes a millisecond is repeated more often, until this long has been measured."""
 
 
 class UnavailableError(Exception):
@@ -55,16 +57,24 @@ def timed(run: Callable[[], Any], repetitions: int = REPETITIONS, patience: floa
 
     Args:
         run: what is timed.
-        repetitions: how many after the first.
+        repetitions: how many after the first; more where they are short.
         patience: seconds after which no further repetition is begun (there is always one).
     """
-    seconds, begin, out = [], time.perf_counter(), None
-    while len(seconds) <= repetitions and (len(seconds) < 2 or time.perf_counter() - begin < patience):
+    out = None
+
+    def once() -> float:
+        nonlocal out
         out = None  # two results of ten million lanes need not fit
-        at = time.perf_counter()
+        begin = time.perf_counter()
         out = run()
-        seconds.append(time.perf_counter() - at)
-    return Times(seconds[0], seconds[1:]), out
+        return time.perf_counter() - begin
+
+    first, steady = once(), [once()]
+    while len(steady) < repetitions or (sum(steady) < LEAST_SECONDS and len(steady) < MOST_REPETITIONS):
+        if first + sum(steady) > patience:
+            break
+        steady.append(once())
+    return Times(first, steady), out
 
 
 @dataclass
@@ -91,6 +101,7 @@ class Row:
     to_plain: float | None = None
     to_limit: float | None = None
     to_limit_of_one_core: float | None = None
+    to_peer: float | None = None
     checked: int | None = None
     chaotic: int | None = None
     largest_difference: float | None = None

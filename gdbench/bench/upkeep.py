@@ -1,0 +1,100 @@
+"""What gdbench costs beside its descents: memory, disk, and the time until a command begins."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from gdbench.bench.curve import square
+from gdbench.bench.sizes import Sizes
+from gdbench.bench.timing import Row
+from gdbench.bench.work import HIGH, LOW
+
+STEPS = 10
+"""Few, so that what a descent leaves behind weighs more than what it computes."""
+
+COMMANDS = (("--help",), ("list", "problems"))
+
+
+def command(*words: str) -> list[str]:
+    """gdbench as a process of its own, of this source."""
+    return [sys.executable, "-m", "gdbench.cli", *words]
+
+
+def environment() -> dict[str, str]:
+    """The process sees the package that this one runs."""
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+SUITE = """
+[suite]
+name = "memory"
+
+[[experiment]]
+problems = ["rosenbrock"]
+optimizers = [{{ name = "gd", learning_rate = {{ log = [{low}, {high}], num = {rates} }} }}]
+starts = {{ kind = "box", num = {starts} }}
+steps = {steps}
+"""
+
+
+def stored(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
+    """Peak memory of a run from the command line into a folder, and what a descent takes on the disk."""
+    n = sizes.stored
+    say(f"memory and disk, {n:,} descents of {STEPS} steps")
+    with tempfile.TemporaryDirectory(prefix="gdbench-memory-") as folder:
+        suite = Path(folder) / "memory.toml"
+        rates, starts = square(n)
+        suite.write_text(SUITE.format(low=LOW, high=HIGH, rates=rates, starts=starts, steps=STEPS))
+        words = command("run", str(suite), "--no-report", "--json", "--results", folder)
+        peak, seconds, error = watched(words, Path(folder) / "said")
+        size = sum(path.stat().st_size for path in Path(folder).glob("memory/*/descents/*.parquet"))
+    what = f"a run of {n:,} descents of {STEPS} steps"
+    each = None if error else size / n
+    yield Row("memory", "memory", f"peak memory, {what}", value=peak, unit="MiB", why=error)
+    yield Row("memory", "disk", f"disk for each descent, {what}", value=each, unit="bytes", why=error)
+    yield Row("memory", "run", f"start to exit, {what}", value=seconds, unit="s", why=error)
+
+
+def watched(words: list[str], said: Path) -> tuple[float | None, float | None, str | None]:
+    """Peak memory in MiB and seconds of a process, or what it said last where it fails."""
+    begin = time.perf_counter()
+    with open(said, "wb") as file:
+        process = subprocess.Popen(words, stdout=file, stderr=file, env=environment())
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds, process.returncode = time.perf_counter() - begin, os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        lines = said.read_text(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+        return None, None, f"the run failed: {lines[-1]}"
+    # Linux counts in KiB, macOS in bytes.
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), seconds, None
+
+
+def starting(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
+    """Seconds from start to exit of commands that run nothing."""
+    for words in COMMANDS:
+        shown = " ".join(("gdbench", *words))
+        say(f"start of {shown}")
+        told = Row("startup", shown, f"{shown}, start to exit", unit="s")
+        seconds = []
+        for _ in range(sizes.starting):
+            begin = time.perf_counter()
+            done = subprocess.run(command(*words), capture_output=True, env=environment())
+            seconds.append(time.perf_counter() - begin)
+            if done.returncode:
+                told.why = f"exit code {done.returncode}"
+        told.repetitions = seconds
+        told.value = None if told.why else statistics.median(seconds)
+        yield told
+
+
+GROUPS: Mapping[str, Callable[[Sizes, Callable[[str], None]], Iterator[Row]]] = {
+    "memory": stored, "startup": starting,
+}  # fmt: skip
