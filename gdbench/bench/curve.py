@@ -10,7 +10,7 @@ import pandas as pd
 
 from gdbench.bench import descents, product, ways
 from gdbench.bench.sizes import Sizes
-from gdbench.bench.timing import Row, UnavailableError, timed
+from gdbench.bench.timing import Row, attempt, timed
 from gdbench.bench.work import Work, check, make_work
 
 GROUP = "throughput"
@@ -39,20 +39,24 @@ def rows(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
         yield from descents.compared([row(work, way, sizes.patience) for way in chosen()])
 
 
+CHECKED_LANES = 100_000
+"""Lanes up to which gdbench's answers are checked here too: its table of ten million takes gigabytes."""
+
+
 def row(work: Work, way: ways.Way, patience: float) -> Row:
     """One way at one number of lanes, on the device alone."""
-    told = Row(GROUP, way.name, way.summary, lanes_whole=work.lanes, steps=work.steps)
-    try:
+
+    def fill(told: Row) -> None:
         ready = way.ready(work)
-    except UnavailableError as error:
-        told.why = str(error)
-        return told
-    told.compile_seconds = ready.compile_seconds
-    times, out = timed(ready.run, patience=patience)
-    if out is not None:  # gdbench leaves its records on the device; the table of the descents checks it
-        found = check(way.name, work, ready.lanes, ready.best(out))
-        told.checked, told.chaotic, told.largest_difference = found.checked, found.chaotic, found.largest
-    return told.take(times, work.lanes, work.steps)
+        told.compile_seconds = ready.compile_seconds
+        times, out = timed(ready.run, patience=patience)
+        told.take(times, work.lanes, work.steps)
+        if ready.table is not None:
+            out = ready.table() if work.lanes <= CHECKED_LANES else None
+        if out is not None:
+            told.take_agreement(check(way.name, work, ready.lanes, ready.best(out)))
+
+    return attempt(Row(GROUP, way.name, way.summary, lanes_whole=work.lanes), fill)
 
 
 def frame_of(measured: Sequence[Row]) -> pd.DataFrame:
@@ -82,7 +86,7 @@ def figure(measured: Sequence[Row], machine: Mapping[str, Any]) -> Any:
         picture = Picture(figsize=(6.8, 4.2), layout="constrained")
         FigureCanvasAgg(picture)
         ax = picture.add_subplot()
-        lines = frame[frame["way"] != ways.LIMIT]
+        lines: Any = frame[frame["way"] != ways.LIMIT]
         styles = optimizer_style(lines["way"])
         for name, line in lines.groupby("way", sort=False):
             ax.plot(line["lanes"], line["lane_steps_per_second"], marker="o", ms=3.5, **styles[str(name)])
@@ -104,7 +108,7 @@ def figure(measured: Sequence[Row], machine: Mapping[str, Any]) -> Any:
     return picture
 
 
-def name_lines(ax: Any, lines: pd.DataFrame, styles: Mapping[str, Mapping[str, Any]]) -> None:
+def name_lines(ax: Any, lines: Any, styles: Mapping[str, Mapping[str, Any]]) -> None:
     """The name of every line at its right end; names that would lie on each other are moved apart."""
     ends = lines.sort_values("lanes").groupby("way").last().sort_values("lane_steps_per_second")
     low, high = (math.log10(v) for v in ax.get_ylim())
@@ -115,5 +119,3 @@ def name_lines(ax: Any, lines: pd.DataFrame, styles: Mapping[str, Mapping[str, A
             label(str(name)), (1.0, 10**at), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
             color=styles[str(name)]["color"], va="center", annotation_clip=False,
         )  # fmt: skip
-
-

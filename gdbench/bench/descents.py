@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from gdbench.bench import ways
-from gdbench.bench.timing import Row, UnavailableError, timed
+from gdbench.bench.timing import Row, attempt, timed
 from gdbench.bench.ways import Way
 from gdbench.bench.work import Work, check
 
@@ -28,21 +28,18 @@ def rows(works: Sequence[Work], chosen: Sequence[Way], say: Callable[[str], None
 
 def row(work: Work, way: Way) -> Row:
     """One way on one work; where it cannot run here, why."""
-    told = Row(f"{GROUP}, {work.optimizer}", way.name, way.summary, lanes_whole=work.lanes, steps=work.steps)
-    try:
+
+    def fill(told: Row) -> None:
         ready = way.ready(work)
-    except UnavailableError as error:
-        told.why = str(error)
-        return told
-    told.compile_seconds = ready.compile_seconds
-    times, out = timed(ready.run)
-    told.take(times, len(ready.lanes), work.steps)
-    if ready.table is not None:
-        times, out = timed(ready.table)
-        told.take_table(times)
-    found = check(way.name, work, ready.lanes, ready.best(out))
-    told.checked, told.chaotic, told.largest_difference = found.checked, found.chaotic, found.largest
-    return told
+        told.compile_seconds = ready.compile_seconds
+        times, out = timed(ready.run)
+        told.take(times, len(ready.lanes), work.steps)
+        if ready.table is not None:
+            times, out = timed(ready.table)
+            told.take_table(times)
+        told.take_agreement(check(way.name, work, ready.lanes, ready.best(out)))
+
+    return attempt(Row(f"{GROUP}, {work.optimizer}", way.name, way.summary, lanes_whole=work.lanes), fill)
 
 
 def compared(done: Sequence[Row]) -> Sequence[Row]:

@@ -12,9 +12,9 @@ import numpy as np
 from gdbench.bench import peers, product
 from gdbench.bench.descents import compared, ratio
 from gdbench.bench.sizes import Sizes
-from gdbench.bench.timing import Ready, Row, UnavailableError, timed
-from gdbench.bench.work import CHECKED, ROUNDING, ROUNDINGS, STEADY, Agreement, agreement, difference
+from gdbench.bench.timing import Ready, Row, attempt, timed
 from gdbench.bench.ways import PLAIN
+from gdbench.bench.work import CHECKED, ROUNDING, ROUNDINGS, STEADY, Agreement, agreement, difference
 from gdbench.cells import CellRun
 from gdbench.face import problem
 from gdbench.kernels.descent import unravel_of
@@ -87,9 +87,7 @@ def measured(
     if ready.table is not None:
         times, out = timed(ready.table, patience=patience)
         told.take_table(times)
-    found = check(name, ready.best(out))
-    told.checked, told.chaotic, told.largest_difference = found.checked, found.chaotic, found.largest
-    return told
+    return told.take_agreement(check(name, ready.best(out)))
 
 
 def checker(
@@ -197,18 +195,18 @@ def digits(sizes: Sizes, say: Say) -> Iterator[Row]:
     run = product.compiled(digits_experiment(BATCH, steps, rates, trainings // rates), "auto")
     told = f"gdbench, engine {run.cell.info['engine']} by its rule, {trainings} trainings at once"
     own = Row(group, ENGINE, told, compile_seconds=run.timing.compile_seconds)
-    peer = Row(group, "torch-loop", "torch, one training after the other", lanes_whole=trainings)
-    try:
-        found = same_network()
+    own.take(timed(lambda: product.dispatch(run), patience=sizes.patience)[0], run.cell.grid.size, steps)
+    own.take_table(timed(lambda: product.table(run), patience=sizes.patience)[0])
+
+    def fill(peer: Row) -> None:
+        own.take_agreement(same_network())
+        use = peers.fastest_threads(lambda: torch_trainings(run, 1, max(1, steps // 10), BATCH))
+        peers.torch_module().set_num_threads(use)
         times, _ = timed(lambda: torch_trainings(run, single, steps, BATCH), patience=sizes.patience)
         peer.take(times, single, steps)
-        own.checked, own.chaotic, own.largest_difference = found.checked, found.chaotic, found.largest
-    except UnavailableError as error:
-        peer.why = str(error)
-    times, _ = timed(lambda: product.dispatch(run), patience=sizes.patience)
-    own.take(times, run.cell.grid.size, steps)
-    own.take_table(timed(lambda: product.table(run), patience=sizes.patience)[0])
-    yield from against_peer([peer, own])
+
+    summary = "torch, one training after the other"
+    yield from against_peer([attempt(Row(group, "torch-loop", summary, lanes_whole=trainings), fill), own])
 
 
 def digits_experiment(batch: int, steps: int, rates: int, starts: int) -> dict[str, Any]:

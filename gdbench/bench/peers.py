@@ -13,12 +13,26 @@ from gdbench.bench.timing import Ready, UnavailableError, cores, timed
 from gdbench.bench.work import B1, B2, EPS, Work, descend
 from gdbench.lazy import jax, jnp, lax, optax
 
+
 def torch_module() -> Any:
     """Torch, where it is installed."""
     try:
         return importlib.import_module("torch")
     except ImportError as error:
         raise UnavailableError(f"torch cannot be imported: {error}") from None
+
+
+def fastest_threads(run: Callable[[], Any]) -> int:
+    """Threads of torch with which something is fastest, one or a thread a core.
+
+    On a machine that others use too, or with small arrays, threads that wait for each other cost more than they give.
+    """
+
+    def seconds(threads: int) -> float:
+        torch_module().set_num_threads(threads)
+        return min(timed(run, 2)[0].steady)
+
+    return min({1, cores()}, key=seconds)
 
 
 def rosenbrock(z: Any) -> Any:
@@ -64,8 +78,7 @@ def torch_batch(work: Work) -> Ready:
             v.mul_(B2).addcmul_(g, g, value=1 - B2)
             x.sub_(rate * (m / (1 - B1**k)) / ((v / (1 - B2**k)).sqrt_() + EPS))
 
-    def run(threads: int, steps: int) -> Any:
-        torch.set_num_threads(threads)
+    def run(steps: int) -> Any:
         z = [column.clone().requires_grad_() for column in start]
         state = [(torch.zeros_like(rate), torch.zeros_like(rate)) for _ in z]
         best = torch.full_like(rate, float("inf"))
@@ -77,10 +90,8 @@ def torch_batch(work: Work) -> Ready:
                 rule(k, z, list(gradient), state)
         return torch.fmin(best, rosenbrock([x.detach() for x in z]))
 
-    # On a machine that others use too, or with small batches, threads that wait for each other cost more than they give.
-    few = max(1, work.steps // 20)
-    threads = min({1, cores()}, key=lambda n: min(timed(lambda: run(n, few), 2)[0].steady))
-    return Ready(lambda: run(threads, work.steps), lambda best: best.numpy(), np.arange(work.lanes))
+    torch.set_num_threads(fastest_threads(lambda: run(max(1, work.steps // 20))))
+    return Ready(lambda: run(work.steps), lambda best: best.numpy(), np.arange(work.lanes))
 
 
 def optax_loop(work: Work) -> Ready:

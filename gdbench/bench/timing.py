@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gdbench.bench.work import Agreement
+from gdbench.errors import GdbenchError
+
 REPETITIONS = 5
 LEAST_SECONDS, MOST_REPETITIONS = 0.2, 50
 """What takes a millisecond is repeated more often, until this long has been measured."""
@@ -108,6 +111,7 @@ class Row:
     value: float | None = None
     unit: str | None = None
     why: str | None = None
+    failed: bool = False
 
     @property
     def measured(self) -> bool:
@@ -127,6 +131,33 @@ class Row:
         self.table_seconds = times.median
         self.table_lane_steps_per_second = self.lanes * self.steps / times.median
         return self
+
+    def take_agreement(self, found: Agreement) -> Row:
+        """Fill in how the answer was checked."""
+        self.checked, self.chaotic, self.largest_difference = found.checked, found.chaotic, found.largest
+        return self
+
+
+def attempt(told: Row, fill: Callable[[Row], object]) -> Row:
+    """Fill a row; where that cannot be done here it says why, and is failed where that is nobody's choice.
+
+    Raises:
+        GdbenchError: a wrong answer, which spoils the whole table.
+    """
+    try:
+        fill(told)
+    except UnavailableError as error:
+        told.why = str(error)
+    except GdbenchError:
+        raise
+    except Exception as error:  # a row that fails (memory, say) leaves the others to be measured
+        told.why, told.failed = one_line(error), True
+    return told
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, on one line."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}".rstrip(": ")
 
 
 def cores() -> int:

@@ -54,7 +54,7 @@ def stored(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
         rates, starts = square(n)
         suite.write_text(SUITE.format(low=LOW, high=HIGH, rates=rates, starts=starts, steps=STEPS))
         words = command("run", str(suite), "--no-report", "--json", "--results", folder)
-        peak, seconds, error = watched(words, Path(folder) / "said")
+        peak, seconds, error = watched(words, Path(folder) / "peak")
         size = sum(path.stat().st_size for path in Path(folder).glob("memory/*/descents/*.parquet"))
     what = f"a run of {n:,} descents of {STEPS} steps"
     each = None if error else size / n
@@ -63,18 +63,28 @@ def stored(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
     yield Row("memory", "run", f"start to exit, {what}", value=seconds, unit="s", why=error)
 
 
-def watched(words: list[str], said: Path) -> tuple[float | None, float | None, str | None]:
-    """Peak memory in MiB and seconds of a process, or what it said last where it fails."""
+WATCH = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:], stdout=subprocess.DEVNULL)
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+"""Runs a command and writes down its peak memory. On Linux a process begins with the peak of the one that started it,
+so that this must be a small one between gdbench and the benchmark, which is not."""
+
+
+def watched(words: list[str], peak: Path) -> tuple[float | None, float | None, str | None]:
+    """Peak memory in MiB and seconds of a command, or what it said last where it fails."""
     begin = time.perf_counter()
-    with open(said, "wb") as file:
-        process = subprocess.Popen(words, stdout=file, stderr=file, env=environment())
-        _, status, usage = os.wait4(process.pid, 0)
-    seconds, process.returncode = time.perf_counter() - begin, os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        lines = said.read_text(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, str(peak), *words], capture_output=True, text=True, env=environment()
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         return None, None, f"the run failed: {lines[-1]}"
     # Linux counts in KiB, macOS in bytes.
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), seconds, None
+    return int(peak.read_text()) / (2**20 if sys.platform == "darwin" else 2**10), seconds, None
 
 
 def starting(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:

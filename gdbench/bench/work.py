@@ -115,11 +115,14 @@ def _adam(rate: Any, x: Any, y: Any, gx: Any, gy: Any, state: Any, k: int) -> An
 @functools.lru_cache(maxsize=64)
 def _reference(work: Work, lanes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Best values in float64, and which of the lanes are steady: rounding of every iterate leaves them as they are."""
-    columns = tuple(column.astype(np.float64) for column in work.arguments(np.array(lanes)))
-    exact, steady = descend(work.optimizer, *columns, work.steps), np.ones(len(lanes), bool)
+    rate, x, y = (column.astype(np.float64) for column in work.arguments(np.array(lanes)))
+    exact, steady = descend(work.optimizer, rate, x, y, work.steps), np.ones(len(lanes), bool)
     for seed in range(ROUNDINGS):
         draw = np.random.default_rng(seed).uniform
-        rounded = descend(work.optimizer, *columns, work.steps, lambda x: x * (1 + draw(-ROUNDING, ROUNDING, x.shape)))  # noqa: B023
+        rounded = descend(
+            work.optimizer, rate, x, y, work.steps,
+            lambda z: z * (1 + draw(-ROUNDING, ROUNDING, z.shape)),  # noqa: B023
+        )  # fmt: skip
         steady &= difference(rounded, exact) <= STEADY
     return exact, steady
 
