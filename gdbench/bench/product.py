@@ -46,10 +46,9 @@ def compiled(experiment: Mapping[str, Any], engine: str, dtype: str = "float32")
     header = {"name": "bench", "dtype": dtype}
     suite = build_suite({"suite": header, "experiment": [dict(experiment)]}, "bench")
     devices = execute.local_devices()
-    try:
-        cell = plan.make_plan(suite, devices[0].platform, engine=engine)[0]
-    except SuiteError as error:
-        raise UnavailableError(str(error)) from None
+    cell = plan.make_plan(suite, devices[0].platform, engine=engine)[0]
+    if isinstance(cell.error, SuiteError):  # how a plan says that an engine does not serve a descent
+        raise UnavailableError(str(cell.error))
     return prepare(cell, suite.trials[0], devices).compile()
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gdbench.bench.work import Agreement
-from gdbench.errors import GdbenchError
+from gdbench.bench.work import Agreement, WrongAnswerError
 
 REPETITIONS = 5
 LEAST_SECONDS, MOST_REPETITIONS = 0.2, 50
@@ -142,13 +141,13 @@ def attempt(told: Row, fill: Callable[[Row], object]) -> Row:
     """Fill a row; where that cannot be done here it says why, and is failed where that is nobody's choice.
 
     Raises:
-        GdbenchError: a wrong answer, which spoils the whole table.
+        WrongAnswerError: which spoils the whole table.
     """
     try:
         fill(told)
     except UnavailableError as error:
         told.why = str(error)
-    except GdbenchError:
+    except WrongAnswerError:
         raise
     except Exception as error:  # a row that fails (memory, say) leaves the others to be measured
         told.why, told.failed = one_line(error), True
