@@ -123,7 +123,7 @@ def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes
     """Measure, print and store; the exit code.
 
     Raises:
-        WrongAnswerError: when a way gives wrong answers; nothing is shown or stored.
+        WrongAnswerError: when a way gives wrong answers; nothing is shown.
         NothingSelectedError: when none of the rows asked for could be measured.
     """
     sizes = sizes or (QUICK if quick else FULL)
@@ -132,15 +132,20 @@ def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes
     def say(line: str) -> None:
         terminal.say(f"[{time.perf_counter() - begin:5.1f} s] {line}")
 
+    path = out or store.RESULTS / "bench" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
+    rows: list[Row] = []
     with without_cache():
         document: dict[str, Any] = {"form": FORM, "quick": quick, "machine": machine(), "sizes": asdict(sizes)}
-        rows = list(measure(wanted, sizes, say))
-    document |= {"seconds": time.perf_counter() - begin, "rows": [asdict(row) for row in rows]}
+        for row in measure(wanted, sizes, say):
+            rows.append(row)
+            if row.measured:  # what is measured is kept, should the rest be interrupted
+                keep(document_of(document, rows, begin, False), path)
+    document = document_of(document, rows, begin, True)
     if not any(row.measured for row in rows):
         why = "; ".join(dict.fromkeys(f"{row.name}: {row.why}" for row in rows))
         raise NothingSelectedError(f"nothing could be measured: {why}")
-    path = out or store.RESULTS / "bench" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
-    keep(document, rows, path)
+    keep(document, path)
+    draw(document, rows, path)
     if as_json:
         terminal.print_json(document)
     else:
@@ -152,10 +157,20 @@ def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes
     return 1 if any(row.failed for row in rows) else 0
 
 
-def keep(document: Mapping[str, Any], rows: Sequence[Row], path: Path) -> None:
-    """Write the document, and beside it the curve of throughput where that was measured."""
+def document_of(head: Mapping[str, Any], rows: Sequence[Row], begin: float, complete: bool) -> dict[str, Any]:
+    """The JSON document with the rows so far."""
+    seconds = time.perf_counter() - begin
+    return {**head, "complete": complete, "seconds": seconds, "rows": [asdict(row) for row in rows]}
+
+
+def keep(document: Mapping[str, Any], path: Path) -> None:
+    """Write the document."""
     path.parent.mkdir(parents=True, exist_ok=True)
     store.write_json(path, document)
+
+
+def draw(document: Mapping[str, Any], rows: Sequence[Row], path: Path) -> None:
+    """Figure 18 beside the document, where the curve was measured."""
     if curve.frame_of(rows).empty:
         return
     from gdbench.figures import base

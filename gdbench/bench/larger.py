@@ -219,6 +219,7 @@ def digits_experiment(batch: int, steps: int, rates: int, starts: int) -> dict[s
 
 def same_network(steps: int = 20) -> Agreement:
     """Both train the same network: on all images at once, where nothing is drawn, their losses agree."""
+    peers.torch_module().set_num_threads(1)
     run = product.compiled(digits_experiment(0, steps, 2, 2), "auto")
     losses = np.array(torch_trainings(run, 4, steps, 0))
     own = product.table(run).column("f_final").to_numpy()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import sys
 from dataclasses import asdict, replace
 
@@ -286,9 +286,7 @@ def test_the_curve_names_every_line_and_draws_the_limit():
     ]
     picture = curve.figure(rows, {"cpu": "a processor"})
     texts = [text.get_text() for text in picture.axes[0].texts]
-    assert texts[1:] == ["NumPy", "jit(vmap(scan))", "gdbench, engine lanes"] or sorted(texts[1:]) == sorted(
-        ["NumPy", "jit(vmap(scan))", "gdbench, engine lanes"]
-    )
+    assert sorted(texts[1:]) == ["NumPy", "gdbench, engine lanes", "jit(vmap(scan))"]
     assert "limit" in texts[0] and len(picture.frames[0]) == 8
     heights = sorted(text.xy[1] for text in picture.axes[0].texts[1:])
     assert heights[1] / heights[0] > 1.01 and heights[2] / heights[1] > 1.01
@@ -311,7 +309,12 @@ def test_one_row_from_the_command_line(bench, tmp_path):
     assert code == 0 and "numpy, gd" in err
     (path,) = (tmp_path / "results" / "bench").glob("*.json")
     assert json.loads(path.read_text()) == document
-    assert document["quick"] is True and document["machine"]["jax"] and document["sizes"]["rates"] == 4
+    assert (
+        document["quick"] is True
+        and document["complete"] is True
+        and document["machine"]["jax"]
+        and document["sizes"]["rates"] == 4
+    )
     assert [(row["group"], row["name"]) for row in document["rows"]] == [
         (f"descents, {optimizer}", name) for optimizer in ("gd", "adam") for name in ("numpy", ways.PLAIN)
     ]
@@ -357,6 +360,16 @@ def test_a_group_that_fails_is_a_row_and_an_exit_code(bench, monkeypatch):
     assert "memory failed: OSError: no room" in err
 
 
+def test_what_was_measured_before_an_interruption_is_kept(bench, monkeypatch, tmp_path):
+    def interrupted(sizes, say):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(command.GROUPS, "memory", interrupted)
+    code, _, _ = bench("--only", "numpy", "--only", "memory", "--out", "numbers.json")
+    document = json.loads((tmp_path / "numbers.json").read_text())
+    assert code == 130 and document["complete"] is False and len(document["rows"]) == 2
+
+
 def test_what_quick_leaves_out_can_be_asked_for():
     known = command.names()
     assert set(command.checked_names([])) == set(known) - {"descents"}
@@ -376,8 +389,8 @@ def test_compilation_is_not_taken_from_the_cache():
     assert jax.config.jax_enable_compilation_cache == before
 
 
-@pytest.mark.slow
-def test_the_curve_is_drawn_beside_the_document(bench, tmp_path):
+def test_the_curve_is_drawn_beside_the_document(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(curve, "chosen", lambda: [ways.PEERS[2], *ways.LIMITS[1:]])
     code, out, _ = bench("--only", curve.GROUP, "--out", "numbers.json")
     assert code == 0 and "throughput" in out
     for kind in ("png", "svg", "csv"):
@@ -385,8 +398,6 @@ def test_the_curve_is_drawn_beside_the_document(bench, tmp_path):
 
 
 def test_help_does_not_import_jax(tmp_path):
-    import subprocess
-
     code = "import sys; sys.argv[1:] = ['bench', '--help']\nfrom gdbench import cli\n"
     code += "try: cli.main()\nfinally: print('jax' in sys.modules, file=sys.stderr)"
     done = subprocess.run(
@@ -394,7 +405,6 @@ def test_help_does_not_import_jax(tmp_path):
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0 and "--quick" in done.stdout and done.stderr.strip() == "False"
-    assert os.environ.get("JAX_PLATFORMS") == "cpu"
 
 
 def test_peers_are_those_of_the_table():
