@@ -119,6 +119,10 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
+BUSY = 0.5
+"""Load for each core above which the numbers are not those of the machine alone."""
+
+
 def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes: Sizes | None = None) -> int:
     """Measure, print and store; the exit code.
 
@@ -132,6 +136,9 @@ def run(quick: bool, as_json: bool, out: Path | None, only: Sequence[str], sizes
     def say(line: str) -> None:
         terminal.say(f"[{time.perf_counter() - begin:5.1f} s] {line}")
 
+    before = load()
+    if before is not None and before > BUSY * cores():
+        terminal.say(f"gdbench: other processes want the cores too (load {before:.1f}): numbers will be low")
     path = out or store.RESULTS / "bench" / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}.json"
     rows: list[Row] = []
     with without_cache():
