@@ -31,12 +31,28 @@ def square(lanes: int) -> tuple[int, int]:
     return rates, lanes // rates
 
 
+FROM, TOO_LONG = 10_000, 4.0
+"""Lanes from which time grows with their number, and how many times the patience a run may be expected to take."""
+
+
 def rows(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
-    """A row for every way and number of lanes."""
+    """A row for every way and number of lanes; a way that would take too long with more lanes says so."""
+    last: dict[str, Row] = {}
     for lanes in sizes.curve_lanes:
         work = make_work("gd", *square(lanes), sizes.curve_steps)
         say(f"throughput, {lanes:,} lanes")
-        yield from descents.compared([row(work, way, sizes.patience) for way in chosen()])
+        done = []
+        for way in chosen():
+            before, expected = last.get(way.name), 0.0
+            if before is not None and before.seconds and before.lanes and before.lanes >= FROM:
+                expected = before.seconds * lanes / before.lanes
+            if expected > TOO_LONG * sizes.patience:
+                why = f"out of time: {lanes:,} lanes would take {expected:.0f} s"
+                done.append(Row(GROUP, way.name, way.summary, lanes_whole=lanes, steps=work.steps, why=why))
+                continue
+            done.append(row(work, way, sizes.patience))
+            last[way.name] = done[-1]
+        yield from descents.compared(done)
 
 
 CHECKED_LANES = 100_000

@@ -292,6 +292,15 @@ def test_the_curve_names_every_line_and_draws_the_limit():
     assert heights[1] / heights[0] > 1.01 and heights[2] / heights[1] > 1.01
 
 
+def test_a_way_that_would_take_too_long_says_so(monkeypatch):
+    monkeypatch.setattr(curve, "chosen", lambda: [ways.PEERS[2]])
+    slow = lambda work, way, patience: Row(curve.GROUP, way.name).take(timing.Times(9, [9]), work.lanes, 1)  # noqa: E731
+    monkeypatch.setattr(curve, "row", slow)
+    found = list(curve.rows(replace(TINY, curve_lanes=(100, 10_000, 100_000), patience=5.0), quiet))
+    assert [row.measured for row in found] == [True, True, False]
+    assert found[-1].why == "out of time: 100,000 lanes would take 90 s"
+
+
 # The command
 
 
