@@ -387,8 +387,12 @@ def _digest(tree: Any) -> str:
 
 
 @functools.cache
+def _version(name: str) -> str:
+    return importlib.metadata.version(name)
+
+
 def _versions() -> list[str]:
-    return [importlib.metadata.version(n) for n in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")]
+    return [_version(name) for name in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")]
 
 
 @functools.lru_cache(maxsize=4096)

@@ -30,7 +30,7 @@ name = "many"
 name = "shards"
 problems = ["rosenbrock"]
 optimizers = ["gd", "adam"]
-steps = 40000
+steps = 100000
 learning_rate = { log = [1e-5, 1e-3], num = 50 }
 starts = { kind = "sobol", num = 64 }
 trace = 8

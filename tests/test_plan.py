@@ -108,9 +108,9 @@ def test_what_changes_no_row_leaves_the_key():
 def test_another_release_or_another_formula_is_another_cell(monkeypatch):
     same = cells()[0].key
     with monkeypatch.context() as patched:
-        patched.setattr(plan.importlib.metadata, "version", lambda name: "99.0")
+        patched.setattr(plan, "_version", lambda name: "99.0")
         assert cells()[0].key != same
-    monkeypatch.setattr(plan, "_code_digest", lambda: "another")
+    monkeypatch.setattr(plan, "numerical_code", lambda: "another")
     assert cells()[0].key != same
 
 

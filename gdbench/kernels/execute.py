@@ -278,7 +278,8 @@ class Program:
     def _judge_of(self, walked: Any, own: Any, common: Any) -> tuple[Any, Any]:
         """The compiled judge of such walks, and the layout of its records; compiled once for all cells alike."""
         rules, layout = self.descent.rules, None
-        size = min(JUDGED_BLOCK, self.tile * self.block)
+        # A power of two that divides the lanes of a device.
+        size = min(JUDGED_BLOCK, (lanes := self.tile * self.block) & -lanes)
         blocks = self.blocks * self.block // size
         limits = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size,), a.dtype), own)
         walked = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), walked)
@@ -311,7 +312,7 @@ class Program:
         if mine:
             try:
                 future.set_result(build())
-            except BaseException as error:
+            except BaseException as error:  # whoever waits for it gets it too
                 with _count_lock:
                     del _judges[key]
                 future.set_exception(error)

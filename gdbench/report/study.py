@@ -45,6 +45,10 @@ class Results(figures.Results, Protocol):
         """An entry a failed cell."""
         ...
 
+    def need_whole(self, what: str) -> None:
+        """Refuse what cannot be told from part of a record."""
+        ...
+
 
 @dataclass(frozen=True)
 class CellSummary:
