@@ -231,8 +231,8 @@ def make_cell(
         descent.identity = _identity_of(problem, optimizer.optimizer)
         # A learning rate has its lanes even where it has one value: more of them must change no row.
         descent.varying = frozenset({*names, "learning_rate"})
-        descent.engine = execute.engine_of(descent, platform, engine)
         descent.apart = execute.judged_apart(descent, platform)
+        descent.engine = execute.engine_of(descent, platform, engine)
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]

@@ -129,12 +129,13 @@ def layout_of(problem: Problem, steps: int, uses_gradient: bool = True) -> Layou
 
 
 class Facts(NamedTuple):
-    """What tracing a step tells: its cost where that is fixed, why the engine ``lanes`` does not serve it, operations
-    on lanes, whether it calls LAPACK, and how many numbers the optimizer's state has.
+    """What tracing a step tells: its cost where that is fixed, why the engine ``lanes`` cannot serve it, why it is slow
+    where it can, operations on lanes, whether it calls LAPACK, and how many numbers the optimizer's state has.
     """
 
     cost: list[int] | None
     refusal: str | None
+    slow: str | None
     operations: int
     calls_lapack: bool
     words: int
@@ -258,9 +259,9 @@ class Descent:
         if known:
             return Facts(*known)
         cost, step, init, varies, words = self._first_step
-        refusal, operations = survey(step, varies)
+        refusal, slow, operations = survey(step, varies)
         lapack = any(name in LAPACK for jaxpr in (step, init) for name in primitives(jaxpr.jaxpr))
-        facts = Facts([int(n) for n in cost] if fixed_cost(cost) else None, refusal, operations, lapack, words)
+        facts = Facts([int(n) for n in cost] if fixed_cost(cost) else None, refusal, slow, operations, lapack, words)
         if key:
             saved.remember(key, facts)
         return facts

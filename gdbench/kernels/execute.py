@@ -64,7 +64,8 @@ def engine_refusal(descent: Descent, platform: str) -> str | None:
         return f"it is slower than scan on a {platform}"
     if descent.optimizer.host is not None:
         return "the method runs on the host"
-    return descent.facts.refusal
+    # What is judged apart is soon run, and the engine takes half the time to compile.
+    return descent.facts.refusal or (None if descent.apart else descent.facts.slow)
 
 
 def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:

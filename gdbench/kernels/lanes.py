@@ -322,14 +322,18 @@ SPREAD = 200_000
 """The cost, 10 for a byte and 1 for an operation, from which on XLA spreads a loop over threads."""
 
 
-def survey(program: ClosedJaxpr, varies: Sequence[bool]) -> tuple[str | None, int]:
-    """Why a step is not evaluated so, or None, and its operations; ``varies``: which arguments differ between lanes."""
+def survey(program: ClosedJaxpr, varies: Sequence[bool]) -> tuple[str | None, str | None, int]:
+    """Why a step cannot be evaluated so, why it is slow if it can, and its operations; None where nothing speaks
+    against it. ``varies``: which arguments differ between lanes.
+    """
+    slow: list[str] = []
     try:
-        operations = _operations(program.jaxpr, varies)[0]
+        operations = _operations(program.jaxpr, varies, slow)[0]
     except NoLaneRule as reason:
-        return f"no rule for {reason}", 0
+        return f"no rule for {reason}", None, 0
     many = f"a step has {operations} operations, over {MOST_OPERATIONS}"
-    return None if operations <= MOST_OPERATIONS else many, operations
+    why_slow = f"{slow[0]} is computed one number at a time" if slow else None
+    return None if operations <= MOST_OPERATIONS else many, why_slow, operations
 
 
 def most_lanes(operations: int, dim: int, size: int) -> int:
@@ -337,11 +341,12 @@ def most_lanes(operations: int, dim: int, size: int) -> int:
     return SPREAD // (10 * size * (dim + 12) + operations)
 
 
-def _operations(jaxpr: Any, varies: Sequence[bool]) -> tuple[int, list[bool]]:
-    """Operations on vectors of lanes, counted by elements, and which results differ between lanes.
+def _operations(jaxpr: Any, varies: Sequence[bool], slow: list[str]) -> tuple[int, list[bool]]:
+    """Operations on vectors of lanes, counted by elements, and which results differ between lanes; slow ones are added
+    to a list.
 
     Raises:
-        NoLaneRule: for a primitive without a rule, or one that is slow.
+        NoLaneRule: for a primitive without a rule.
     """
     differ = dict(zip(jaxpr.invars, varies, strict=True))
     known = set()
@@ -355,23 +360,23 @@ def _operations(jaxpr: Any, varies: Sequence[bool]) -> tuple[int, list[bool]]:
         results = [any(flags)] * len(eqn.outvars)
         if name in CALLS:
             inner = eqn.params[CALLS[name]]
-            count, results = _operations(getattr(inner, "jaxpr", inner), flags)
+            count, results = _operations(getattr(inner, "jaxpr", inner), flags, slow)
         elif name == "cond":
-            parts = [_operations(branch.jaxpr, flags[1:]) for branch in eqn.params["branches"]]
+            parts = [_operations(branch.jaxpr, flags[1:], slow) for branch in eqn.params["branches"]]
             count = sum(part for part, _ in parts)
             results = [flags[0] or any(column) for column in zip(*(given for _, given in parts), strict=True)]
         elif name == "scan":
             if eqn.params["length"] > MOST_UNROLLED:
                 raise NoLaneRule(f"a loop of {eqn.params['length']} trips")
             inner = eqn.params["jaxpr"].jaxpr
-            count = eqn.params["length"] * _operations(inner, [any(flags)] * len(inner.invars))[0]
+            count = eqn.params["length"] * _operations(inner, [any(flags)] * len(inner.invars), slow)[0]
         elif name in ("gather", "dynamic_slice") and not all(fixed[1:]):
             raise NoLaneRule(f"{name} at places that are computed")
         elif name not in RULES and name != "iota":
             raise NoLaneRule(f"the primitive {name}")
-        elif name in SLOW and any(flags):
-            raise NoLaneRule(f"{name}, which is computed one number at a time")
         else:
+            if name in SLOW and any(flags):
+                slow.append(name)
             count = _size_of(eqn) if any(flags) else 0
         total += count
         differ.update(zip(eqn.outvars, results, strict=True))
