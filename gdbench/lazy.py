@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     import optimistix
     import scipy.optimize as scipy_optimize
     from jax import lax
+    from jax.experimental import pallas as pl
+    from jax.experimental.pallas import triton
 else:
     jax, jnp, lax, optax = _Lazy("jax"), _Lazy("jax.numpy"), _Lazy("jax.lax"), _Lazy("optax")
     cma, optimistix, scipy_optimize = _Lazy("cma"), _Lazy("optimistix"), _Lazy("scipy.optimize")
+    pl, triton = _Lazy("jax.experimental.pallas"), _Lazy("jax.experimental.pallas.triton")
 
-__all__ = ["cma", "jax", "jnp", "lax", "optax", "optimistix", "scipy_optimize"]
+__all__ = ["cma", "jax", "jnp", "lax", "optax", "optimistix", "pl", "scipy_optimize", "triton"]

@@ -233,6 +233,7 @@ def make_cell(
         descent.varying = frozenset({*names, "learning_rate"})
         descent.apart = execute.judged_apart(descent, platform)
         descent.engine = execute.engine_of(descent, platform, engine)
+        descent.apart &= descent.engine != "fused"
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]

@@ -76,7 +76,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 FEW = 1 << 16
-"""Distinct numbers of a column that are worth a dictionary."""
+"""Distinct numbers, of the first of a column, that are worth a dictionary."""
 
 
 def _encodings(table: pa.Table) -> dict[str, Any]:

@@ -259,7 +259,8 @@ class Descent:
         if known:
             return Facts(*known)
         cost, step, init, varies, words = self._first_step
-        refusal, slow, operations = survey(step, varies)
+        refusal, several, operations = survey(step, varies)
+        slow = f"{several[0]} is computed one number at a time" if several else None
         lapack = any(name in LAPACK for jaxpr in (step, init) for name in primitives(jaxpr.jaxpr))
         facts = Facts([int(n) for n in cost] if fixed_cost(cost) else None, refusal, slow, operations, lapack, words)
         if key:
@@ -269,6 +270,11 @@ class Descent:
     def step_program(self) -> tuple[Any, list[bool]]:
         """The jaxpr of a step, and which of its arguments differ between lanes."""
         return self._first_step[1], self._first_step[3]
+
+    def init_program(self) -> tuple[Any, list[bool]]:
+        """The jaxpr of the state before the first step, and which of its arguments differ between lanes."""
+        _, _, init, varies, _ = self._first_step
+        return init, [True, *varies[len(varies) - len(init.jaxpr.invars) + 1 :]]
 
     def arguments(self, dtype: Any) -> dict[str, Any]:
         """Shapes of what a lane brings along for its optimizer: traced hyperparameters, or the path to replay."""

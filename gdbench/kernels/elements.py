@@ -8,9 +8,11 @@ arithmetic on [lanes], which fuses into a few loops. Operations and their order 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -23,7 +25,7 @@ MOST_UNROLLED = 64
 """Trips of a loop within a step that are written out one after the other."""
 
 ELEMENTWISE = frozenset(
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type copy copy_p cos"
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp convert_element_type cos"
     " cosh digamma div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p"
     " logistic lt max min mul ne neg nextafter not or pow reduce_precision rem round rsqrt select_n shift_left"
     " shift_right_arithmetic shift_right_logical sign sin sinh sqrt square sub tan tanh xor".split()
@@ -38,6 +40,24 @@ CALLS = {
 
 Elements = np.ndarray
 """An array of objects: NumPy scalars, JAX scalars (the same for all lanes), or JAX vectors [lanes]."""
+
+
+_instead: ContextVar[Mapping[str, Callable[..., Any]]] = ContextVar("_instead")
+
+
+@contextlib.contextmanager
+def instead(operations: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Floating-point primitives by their names, and what is done with their operands in their place."""
+    token = _instead.set(operations)
+    try:
+        yield
+    finally:
+        _instead.reset(token)
+
+
+def _operator(name: str, dtype: Any, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """What a primitive does to operands of a type here."""
+    return _instead.get({}).get(name, otherwise) if jnp.issubdtype(dtype, jnp.floating) else otherwise
 
 
 class NoLaneRule(NotImplementedError):
@@ -106,7 +126,8 @@ def _bind(eqn: Any, atoms: Sequence[Any]) -> Any:
         operand = jnp.asarray(atom, var.aval.dtype)
         operands.append(operand if operand.shape == lanes else lax.broadcast(operand, lanes))
     params = {k: (None if k == "sharding" else v) for k, v in eqn.params.items()}
-    return eqn.primitive.bind(*operands, **params)
+    bind = functools.partial(eqn.primitive.bind, **params)
+    return _operator(eqn.primitive.name, dtype, bind)(*operands)
 
 
 def _elementwise(eqn: Any, x: list[Elements]) -> list[Elements]:
@@ -154,6 +175,7 @@ def _rows(x: Elements, axes: Sequence[int]) -> Elements:
 def _reduce(eqn: Any, x: list[Elements]) -> list[Elements]:
     operator, empty = REDUCTIONS[eqn.primitive.name]
     rows, out = _rows(x[0], eqn.params["axes"]), eqn.outvars[0].aval
+    operator = _operator(eqn.primitive.name.removeprefix("reduce_"), out.dtype, operator)
     if rows.shape[-1] == 0:
         return [elements(np.full(out.shape, empty, out.dtype))]
     return [shaped((_combine(operator, rows[i]) for i in np.ndindex(rows.shape[:-1])), out.shape)]
@@ -176,7 +198,8 @@ def _argument(eqn: Any, x: list[Elements]) -> list[Elements]:
 
 
 def _cumulate(eqn: Any, x: list[Elements]) -> list[Elements]:
-    axis, operator = eqn.params["axis"], CUMULATIVE[eqn.primitive.name]
+    axis, name = eqn.params["axis"], eqn.primitive.name
+    operator = _operator(name.removeprefix("cum"), eqn.outvars[0].aval.dtype, CUMULATIVE[name])
     rows = np.moveaxis(x[0], axis, -1)
     rows = rows[..., ::-1] if eqn.params["reverse"] else rows
     out = np.empty(rows.shape, object)
@@ -314,7 +337,7 @@ RULES: dict[str, Callable[[Any, list[Elements]], list[Elements]]] = {
     "concatenate": lambda eqn, x: [np.concatenate(x, axis=eqn.params["dimension"])],
     "cond": _conditional,
     "dot_general": _dot,
-    "optimization_barrier": lambda eqn, x: x,
+    **dict.fromkeys(("copy", "copy_p", "optimization_barrier"), lambda eqn, x: x),
     "pad": _pad,
     "rev": lambda eqn, x: [np.flip(x[0], eqn.params["dimensions"])],
     "scan": _loop,

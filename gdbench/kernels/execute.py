@@ -19,8 +19,8 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.errors import SuiteError
+from gdbench.kernels import fused, saved
 from gdbench.kernels import lanes as lanes_engine
-from gdbench.kernels import saved
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
 from gdbench.kernels.judging import judge_apart
@@ -55,11 +55,17 @@ def compile_count() -> int:
     return _compiles
 
 
-ENGINES = ("auto", "scan", "lanes")
+ENGINES = ("auto", "scan", "lanes", "fused")
 
 
-def engine_refusal(descent: Descent, platform: str) -> str | None:
-    """Why the engine ``lanes`` does not serve a descent, or None."""
+def engine_refusal(descent: Descent, platform: str, engine: str = "lanes") -> str | None:
+    """Why the engine ``lanes`` or ``fused`` does not serve a descent, or None.
+
+    On a CPU ``fused`` is interpreted: slow, but all of it is there to be tested.
+    """
+    if engine == "fused":
+        served = platform in ("cpu", "gpu", "cuda")
+        return fused.refusal(descent) if served else f"it has no kernel for a {platform}"
     if platform != "cpu":
         return f"it is slower than scan on a {platform}"
     if descent.optimizer.host is not None:
@@ -69,15 +75,18 @@ def engine_refusal(descent: Descent, platform: str) -> str | None:
 
 
 def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
-    """The engine by the rule: ``lanes`` where it serves, else ``scan``.
+    """The engine by the rule: ``lanes`` where it serves, else ``scan``; never ``fused``, which no GPU has run yet.
 
     Raises:
-        SuiteError: for ``lanes`` where it does not serve.
+        SuiteError: for an engine that is asked for where it does not serve.
     """
-    why = engine_refusal(descent, platform) if wanted != "scan" else ""
-    if wanted == "lanes" and why:
-        raise SuiteError([f"the engine 'lanes' does not serve {descent.optimizer.name} here: {why}"])
-    return "lanes" if why is None else "scan"
+    if wanted == "scan":
+        return wanted
+    engine = "lanes" if wanted == "auto" else wanted
+    why = engine_refusal(descent, platform, engine)
+    if why and wanted != "auto":
+        raise SuiteError([f"the engine {wanted!r} does not serve {descent.optimizer.name} here: {why}"])
+    return "scan" if why else engine
 
 
 APART_UP_TO = 400
@@ -118,14 +127,16 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype, engine and device kind alone.
 
     On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems; of the engine ``lanes`` as
-    many as emit what stays in the first-level cache, and as XLA does not spread over threads. On a GPU 65,536, fewer
-    where a lane is large.
+    many as emit what stays in the first-level cache, and as XLA does not spread over threads. On a GPU 65,536, of the
+    engine ``fused`` 262,144; fewer where a lane is large.
     """
     if descent.optimizer.host is not None:
         return LEAST_LANES
     size, dim = np.dtype(dtype).itemsize, descent.problem.dim
     words = 4 * dim + descent.facts.words + 64
     room, most = (CACHE_BYTES, 1024) if platform == "cpu" else (1 << 30, GPU_LANES)
+    if descent.engine == "fused" and platform != "cpu":
+        most = fused.BLOCK_LANES
     fitting = min(most, room // (words * size))
     if descent.engine == "lanes":
         emitting = FIRST_CACHE_BYTES // (LANE_BYTES * size // 4)
@@ -202,6 +213,11 @@ class Program:
         self._lane: Any = None
         self._record: Any = None
 
+    @property
+    def interpreted(self) -> bool:
+        """Whether a GPU kernel is interpreted, for there is no GPU."""
+        return self.mesh.devices.flat[0].platform == "cpu"
+
     def _context(self) -> Any:
         return numerics(self.dtype)
 
@@ -263,8 +279,11 @@ class Program:
 
         def run_block(lanes: Packed, common: Lane, shared: Shared) -> Any:
             nonlocal layout
-            run = walk if descent.apart else descend
-            records = jax.vmap(lambda lane: run(descent, join(lane, common), shared))(unpack(lanes, self._lane))
+            own, run = unpack(lanes, self._lane), walk if descent.apart else descend
+            if descent.engine == "fused":
+                records = fused.records(descent, own, common, shared, self.interpreted)
+            else:
+                records = jax.vmap(lambda lane: run(descent, join(lane, common), shared))(own)
             if descent.apart:
                 return records
             packed, layout = pack(records)
@@ -273,14 +292,14 @@ class Program:
         # A walk is short, and run once a lane.
         options = {"xla_backend_optimization_level": 1} if descent.apart else {}
         whole = descent.apart and descent.one_piece
-        compiled, out = self._build(run_block, self.blocks, one_block, common, options, whole)
+        regroup = self._judged_together() if descent.apart else 0
+        compiled, out = self._build(run_block, self.blocks, one_block, common, options, whole, regroup)
         return compiled, (out if descent.apart else None, layout)
 
     def _judge_of(self, walked: Any, own: Any, common: Any) -> tuple[Any, Any]:
         """The compiled judge of such walks, and the layout of its records; compiled once for all cells alike."""
         rules, layout = self.descent.rules, None
-        # A power of two that divides the lanes of a device.
-        size = min(JUDGED_BLOCK, (lanes := self.tile * self.block) & -lanes)
+        size = self._judged_together()
         blocks = self.blocks * self.block // size
         limits = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size,), a.dtype), own)
         walked = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), walked)
@@ -320,20 +339,24 @@ class Program:
         compiled, layout = future.result()
 
         def judge(counts: np.ndarray, own: Any, walked: Any, common: Any) -> Any:
-            def split(a: Any) -> Any:
-                return a.reshape(blocks, size, *a.shape[2:])
-
             lanes = (np.arange(self.block) < counts[:, None]).reshape(blocks, size).sum(1, dtype=np.int32)
-            return compiled(lanes, jax.tree.map(split, (own, walked)), (common,))
+            return compiled(lanes, (jax.tree.map(lambda a: a.reshape(blocks, size), own), walked), (common,))
 
         return judge, layout
 
+    def _judged_together(self) -> int:
+        """Lanes of a block of the judge: a power of two that divides the lanes of a device."""
+        lanes = self.tile * self.block
+        return min(JUDGED_BLOCK, lanes & -lanes)
+
     def _build(
-        self, run_block: Any, number: int, one_block: Any, common: Any, options: dict[str, Any], one_piece: bool = False
-    ) -> tuple[Any, Any]:
+        self, run_block: Any, number: int, one_block: Any, common: Any, options: dict[str, Any],
+        one_piece: bool = False, regroup: int = 0,
+    ) -> tuple[Any, Any]:  # fmt: skip
         """``run_block(block, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
 
-        Its arguments: the lanes of each block that count, [blocks, ...], and what the blocks have in common.
+        Its arguments: the lanes of each block that count, [blocks, ...], and what the blocks have in common. Its
+        results are [blocks, ...] too, or in groups of so many lanes.
         """
         by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
         counts = jax.ShapeDtypeStruct((number,), np.int32)
@@ -347,9 +370,11 @@ class Program:
                 leaves = run_leaves(args[0], *jax.tree.leaves((args[1], *common)))
                 return jax.tree.unflatten(jax.tree.structure(out), leaves)
 
-            if one_piece:
-                return lanes_engine.one_piece(lambda a: lax.map(run, a))((counts, blocks))
-            return lax.map(run, (counts, blocks))
+            def whole(args: tuple[Any, Any]) -> Any:
+                out = lax.map(run, args)
+                return jax.tree.map(lambda a: a.reshape(-1, regroup, *a.shape[2:]), out) if regroup else out
+
+            return (lanes_engine.one_piece(whole) if one_piece else whole)((counts, blocks))
 
         spec = PartitionSpec("devices")
         mapped = jax.shard_map(

@@ -322,18 +322,18 @@ SPREAD = 200_000
 """The cost, 10 for a byte and 1 for an operation, from which on XLA spreads a loop over threads."""
 
 
-def survey(program: ClosedJaxpr, varies: Sequence[bool]) -> tuple[str | None, str | None, int]:
-    """Why a step cannot be evaluated so, why it is slow if it can, and its operations; None where nothing speaks
-    against it. ``varies``: which arguments differ between lanes.
+def survey(
+    program: ClosedJaxpr, varies: Sequence[bool], most: int = MOST_OPERATIONS
+) -> tuple[str | None, list[str], int]:
+    """Why a step cannot be evaluated so, or None, the slow primitives in it, and its operations; ``varies``: which
+    arguments differ between lanes.
     """
     slow: list[str] = []
     try:
         operations = _operations(program.jaxpr, varies, slow)[0]
     except NoLaneRule as reason:
-        return f"no rule for {reason}", None, 0
-    many = f"a step has {operations} operations, over {MOST_OPERATIONS}"
-    why_slow = f"{slow[0]} is computed one number at a time" if slow else None
-    return None if operations <= MOST_OPERATIONS else many, why_slow, operations
+        return f"no rule for {reason}", slow, 0
+    return None if operations <= most else f"a step has {operations} operations, over {most}", slow, operations
 
 
 def most_lanes(operations: int, dim: int, size: int) -> int:
