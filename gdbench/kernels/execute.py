@@ -372,7 +372,10 @@ class Program:
 
             def whole(args: tuple[Any, Any]) -> Any:
                 out = lax.map(run, args)
-                return jax.tree.map(lambda a: a.reshape(-1, regroup, *a.shape[2:]), out) if regroup else out
+                if not regroup:
+                    return out
+                groups = counts.shape[0] * self.block // regroup, regroup
+                return jax.tree.map(lambda a: a.reshape(*groups, *a.shape[2:]), out)
 
             return (lanes_engine.one_piece(whole) if one_piece else whole)((counts, blocks))
 
