@@ -256,8 +256,9 @@ class Program:
             key = self._key(one_block, common, shapes)
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
+                hits = saved.hits()
                 kept = self._compile_cell(one_block, (common, shapes))
-                saved.save(key, *kept)
+                saved.save(key, *kept, hits)
             self._compiled, (out, self._record) = kept
             if self.descent.apart:
                 self._judge, self._record = self._judge_of(out, own.thresholds, common.thresholds)
@@ -321,9 +322,10 @@ class Program:
         def build() -> tuple[Any, Any]:
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
+                hits = saved.hits()
                 compiled, _ = self._build(run_block, blocks, (limits, walked), (common,), {})
                 kept = compiled, layout
-                saved.save(key, *kept)
+                saved.save(key, *kept, hits)
             return kept
 
         with _count_lock:

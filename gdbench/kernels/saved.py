@@ -7,6 +7,7 @@ not kept, for what that leans on is not known.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -27,6 +28,7 @@ from jax.experimental.serialize_executable import deserialize_and_load, serializ
 from gdbench.identity import numerical_code
 
 _lock = threading.Lock()
+_thread = threading.local()
 _folder: Path | None = None
 _known: dict[str, Any] | None = None
 
@@ -104,9 +106,26 @@ def load(key: str | None, devices: Sequence[Any]) -> tuple[Any, Any] | None:
         return None
 
 
-def save(key: str | None, compiled: Any, extra: Any) -> None:
-    """Keep a compiled program, with something beside it that can be pickled."""
-    if _folder is None or key is None:
+def _heard(event: str, **_: Any) -> None:
+    if event == "/jax/compilation_cache/cache_hits":
+        _thread.hits = getattr(_thread, "hits", 0) + 1
+
+
+jax.monitoring.register_event_listener(_heard)
+
+
+def hits() -> int:
+    """How often this thread has found a program in JAX's own cache."""
+    return getattr(_thread, "hits", 0)
+
+
+def save(key: str | None, compiled: Any, extra: Any, hits_before: int) -> None:
+    """Keep a compiled program, with something beside it that can be pickled.
+
+    One that JAX found in its own cache (``hits`` has grown) is not kept: serialized a second time it lacks its code
+    (jaxlib 0.10.2: "Function not found" when it runs).
+    """
+    if _folder is None or key is None or hits() > hits_before:
         return
     try:
         payload, *trees = serialize(compiled)
@@ -119,4 +138,5 @@ def save(key: str | None, compiled: Any, extra: Any) -> None:
         temporary.write_bytes(len(whole).to_bytes(8, "little") + pa.compress(whole, "zstd", asbytes=True))
         temporary.replace(_folder / key)
     except OSError:  # a full disk, or one that is not ours: it is compiled again the next time
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,98 @@
+"""Chunks taken at once, and descents judged apart: the same records as point by point, and as all in one program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+
+import gdbench as gd
+from gdbench import plan
+from gdbench.errors import StoreError, SuiteError
+from gdbench.kernels import execute, record
+
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("rosenbrock", "gd", {"steps": 1000}),
+    ("rosenbrock", "adam", {"steps": 150, "trace": 12, "targets": [1.0, 1e-2, 1e-4]}),
+    ("quadratic", "gd", {"steps": 97, "dim": 4, "paths": 10}),
+    ("quadratic", "momentum", {"steps": 640, "momentum": [0.5, 0.95], "record": "full"}),
+    ("himmelblau", "trial_and_error", {"steps": 200}),
+    ("abs_ravine", "gd", {"steps": 450}),
+]
+
+
+@pytest.fixture
+def compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is taken from what earlier tests compiled: the kernel is changed under it."""
+    monkeypatch.setattr(plan, "_identity_of", lambda problem, optimizer: None)
+    monkeypatch.setattr(execute, "_judges", {})
+
+
+def rows(problem: str, optimizer: str, settings: dict[str, Any]) -> pd.DataFrame:
+    """A sweep with lanes that converge, crawl, swing, diverge and break."""
+    more = dict(settings)
+    f = gd.problem(problem, dim=more.pop("dim")) if "dim" in more else gd.problem(problem)
+    rates = {} if optimizer == "trial_and_error" else {"learning_rate": [1e-4, 2e-3, 0.05, 0.6, 1.0, 30.0, 1e20]}
+    return gd.sweep(f, optimizer, starts=gd.starts("sobol", 24), **rates, **more).table
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_anew")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def test_a_chunk_taken_at_once_is_one_judged_point_by_point(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
+    at_once = rows(*case)
+    monkeypatch.setattr(record, "uneventful", lambda t, k, *rest: jnp.bool_(False))
+    execute._judges.clear()
+    pd.testing.assert_frame_equal(at_once, rows(*case), check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_anew")
+@pytest.mark.parametrize("case", [case for case in CASES if case[2]["steps"] <= 400], ids=lambda c: f"{c[0]}-{c[1]}")
+def test_a_judge_apart_says_what_one_within_says(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
+    apart = rows(*case)
+    monkeypatch.setattr(execute, "APART_UP_TO", 0)
+    within = rows(*case)
+    alike = (apart["outcome"] == within["outcome"]) & (apart["steps"] == within["steps"])
+    assert alike.mean() > 0.97  # two programs may round otherwise
+    same = alike & within["outcome"].isin(["converged", "unfinished", "oscillating"])
+    np.testing.assert_allclose(apart["f_best"][same], within["f_best"][same], rtol=1e-3, atol=1e-6)
+    assert set(apart["outcome"].astype(str)) == set(within["outcome"].astype(str))
+
+
+def test_cells_share_their_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "_judges", {})
+    for problem, optimizer in (("rosenbrock", "gd"), ("beale", "adam"), ("booth", "momentum")):
+        gd.sweep(problem, optimizer, learning_rate=[1e-3, 1e-2], steps=60)
+    assert len(execute._judges) == 1
+
+
+def test_values_alone_are_those_of_a_whole_record() -> None:
+    grid: dict[str, Any] = {"learning_rate": [1e-4, 1e-3], "starts": gd.starts("sobol", 8), "steps": 300}
+    whole = gd.sweep("rosenbrock", "adam", **grid).table
+    values = gd.sweep("rosenbrock", "adam", record=["f_best", "gap_final"], **grid)
+    np.testing.assert_allclose(values.table["f_best"], whole["f_best"], rtol=1e-4)
+    np.testing.assert_allclose(values.table["gap_final"], whole["gap_final"], rtol=1e-4)
+    assert values.table["outcome"].isna().all() and values.table["f_final"].isna().all()
+    with pytest.raises(StoreError, match="a map needs the whole record, and this run keeps f_best, gap_final alone"):
+        values.map()
+
+
+def test_some_columns_of_a_judged_descent() -> None:
+    grid: dict[str, Any] = {"learning_rate": [1e-3, 1.0], "steps": 100}
+    whole = gd.sweep("quadratic", "gd", record="full", **grid).table
+    some = gd.sweep("quadratic", "gd", record=["outcome", "overshoots"], **grid).table
+    pd.testing.assert_frame_equal(some[["outcome", "overshoots"]], whole[["outcome", "overshoots"]])
+    assert some["f_best"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("f_bst", "'outcome', 'full' or a list"), (["f_bst"], "did you mean 'f_best'"), ([], "or a list of columns")],
+)
+def test_what_is_no_record_is_refused(given: Any, said: str) -> None:
+    with pytest.raises(SuiteError, match=said):
+        gd.sweep("rosenbrock", "gd", learning_rate=[0.1], steps=5, record=given)
