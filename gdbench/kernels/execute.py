@@ -263,6 +263,10 @@ class Program:
             if self.descent.apart:
                 self._judge, self._record = self._judge_of(out, own.thresholds, common.thresholds)
 
+    def _where(self) -> list[tuple[int, str, str]]:
+        """The devices it is compiled for."""
+        return [(device.id, device.platform, device.device_kind) for device in self.mesh.devices.flat]
+
     def _key(self, *arguments: Any) -> str | None:
         """The name of the saved program."""
         d = self.descent
@@ -271,7 +275,7 @@ class Program:
         varying = None if d.varying is None else sorted(d.varying)
         return saved.key_of(
             "cell", d.identity, sorted(d.static.items()), d.shape, d.engine, d.apart, d.one_piece, varying, self.blocks,
-            str(self.mesh), _shapes(arguments), compiler_options(),
+            self._where(), _shapes(arguments), compiler_options(),
         )  # fmt: skip
 
     def _compile_cell(self, one_block: Any, common: Any) -> tuple[Any, Any]:
@@ -315,9 +319,7 @@ class Program:
             packed, layout = pack(jax.vmap(one)(own, walked))
             return packed
 
-        key = saved.key_of(
-            "judge", rules, blocks, str(self.mesh), _shapes((limits, walked, common)), compiler_options()
-        )
+        key = saved.key_of("judge", rules, blocks, self._where(), _shapes((limits, walked, common)), compiler_options())
 
         def build() -> tuple[Any, Any]:
             kept = saved.load(key, list(self.mesh.devices.flat))
