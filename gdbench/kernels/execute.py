@@ -43,6 +43,9 @@ FIRST_CACHE_BYTES = 32 * 1024
 MOST_TILE = 16
 """Most blocks a dispatch on one device."""
 
+LANES_DISPATCHED = 16384
+"""Lanes a dispatch of the engine ``lanes`` on one device."""
+
 LEAST_LANES = 64
 """Fewest lanes of a block: whole vectors on every machine."""
 
@@ -116,7 +119,9 @@ def judged_apart(descent: Descent, platform: str) -> bool:
 def tile_of(descent: Descent, dtype: Any, block: int, lanes: int) -> int:
     """Blocks a dispatch on each device, of so many lanes there: enough to keep it busy, or as many as are judged."""
     if not descent.apart:
-        return max(1, min(MOST_TILE, -(-lanes // block)))
+        # Blocks of the engine ``lanes`` are small and soon done: a dispatch must outlast what the host does for it.
+        most = LANES_DISPATCHED // block if descent.engine == "lanes" else MOST_TILE
+        return max(1, min(most, -(-lanes // block)))
     words = 4 + descent.problem.dim * bool(descent.shape.path_steps)
     fitting = WALK_BYTES // (words * np.dtype(dtype).itemsize * descent.shape.steps)
     few, many = JUDGED_LANES
