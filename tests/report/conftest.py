@@ -161,6 +161,9 @@ class FakeResults:
         table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         return table if columns is None else table[list(columns)]
 
+    def need_whole(self, what: str) -> None:
+        """The records here are whole."""
+
     def surface(self, problem_label: str) -> pd.DataFrame | None:
         """No surface: figures that want one have nothing to say."""
         return None
