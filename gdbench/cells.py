@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -116,17 +117,30 @@ class CellRun:
     def lanes(self, first: int, last: int, limits: execute.Thresholds) -> execute.Lane:
         """The arguments of the rows first ≤ row < last."""
         cell, n = self.cell, last - first
-        at, value = cell.grid.indices(first, last), cell.grid.coordinates(first, last)
-        hyper = {name: value[name] if name in value else np.full(n, cell.fixed[name]) for name in cell.descent.traced}
-        fixed = cell.choice.problem.parameters
-        parameters = {name: value[name] if name in value else np.full(n, fixed[name]) for name in fixed}
-        axes = list(cell.choice.axes)
+        at = cell.grid.indices(first, last)
+        values = {axis.name: execute.to_dtype(axis.array, cell.dtype) for axis in cell.grid.axes}
+
+        def columns(names: Iterable[str], fixed: Mapping[str, float]) -> dict[str, Any]:
+            return {name: values[name][at[name]] if name in values else self._same(fixed[name], n) for name in names}
+
         setting = np.zeros(n, int)
-        for name in axes:
+        for name in cell.choice.axes:
             setting = setting * len(cell.choice.axes[name]) + at[name]
-        mine = execute.Thresholds(*[np.asarray(column)[setting] for column in limits])
-        lane = execute.Lane(hyper, parameters, cell.starts[at["start"]], at["start"], at["seed"], mine)
-        return execute.to_dtype(lane, cell.dtype)
+        limits = execute.to_dtype(limits, cell.dtype)
+        each = [column[setting] if len(column) > 1 else self._same(column[0], n) for column in limits]
+        problem = cell.choice.problem
+        return execute.Lane(
+            columns(cell.descent.traced, cell.fixed), columns(problem.parameters, problem.parameters),
+            self._starts[at["start"]], at["start"], at["seed"], execute.Thresholds(*each),
+        )  # fmt: skip
+
+    def _same(self, number: float, n: int) -> np.ndarray:
+        """One number for all of n lanes, which takes the room of one."""
+        return np.broadcast_to(execute.to_dtype(number, self.cell.dtype), (n,))
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        return execute.to_dtype(self.cell.starts, self.cell.dtype)
 
     def rows(self, first: int, last: int, progress: Progress, deadline: float) -> pa.Table:
         """Run a range of rows (of one instance) and give them as a table."""

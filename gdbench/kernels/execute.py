@@ -405,15 +405,17 @@ class Program:
         """Dispatch up to ``blocks * block`` lanes; returns at once. Missing lanes repeat the last one."""
         n, full = len(lanes.x0), self.blocks * self.block
         counts = np.clip(n - self.block * np.arange(self.blocks), 0, self.block).astype(np.int32)
-        index = np.minimum(np.arange(full), n - 1)
         own, common = divide(lanes, self.descent.varying)
-        packed, _ = pack(own)
-        split = jax.tree.map(lambda a: a[index].reshape(self.blocks, self.block, *a.shape[1:]), packed)
         common = jax.tree.map(lambda a: a[0], common)
+        if n < full:
+            index = np.minimum(np.arange(full), n - 1)
+            own = jax.tree.map(lambda a: a[index], own)
+        packed, _ = pack(own)
+        split = jax.tree.map(lambda a: a.reshape(self.blocks, self.block, *a.shape[1:]), packed)
         with self._context():
             out = self._compiled(counts, split, (common, shared))
             if self._judge is not None:
-                limits = jax.tree.map(lambda a: a[index].reshape(self.blocks, self.block), own.thresholds)
+                limits = jax.tree.map(lambda a: a.reshape(self.blocks, self.block), own.thresholds)
                 out = self._judge(counts, limits, out, common.thresholds)
             return out, n
 
