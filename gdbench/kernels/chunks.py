@@ -1,4 +1,6 @@
-"""What the engine ``fused`` does with one lane: chunks of which only the reach is kept, or judged point by point."""
+"""What the engines ``fused`` and ``native`` do with one lane: chunks of which only the reach is kept, or judged point
+by point.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +11,65 @@ import jax.numpy as jnp
 from gdbench.kernels import record
 from gdbench.kernels.descent import Descent, Lane, Shared, join
 from gdbench.kernels.layout import Layout, Shape, Thresholds
-from gdbench.kernels.record import Extent, Tracker
-from gdbench.kernels.scan import Run, State
+from gdbench.kernels.record import Extent, Seen, Tracker
+from gdbench.kernels.scan import LIGHT_FROM, Run, State, norm
 
 Given = tuple[Lane, Lane, Shared]
 """The arguments of a lane: its own, those that its block has in common, and those that the cell has."""
 
 
 class Reach(NamedTuple):
-    """What the points of a chunk reach so far: values and distances from the start, NaN if any is; the last step above
-    the tolerance, -1 for none; the largest of what ``rate`` follows, deeds, overshoots and the last gradient norm, ()
-    for what nothing asks for.
+    """What the points of a chunk reach so far; () for what nothing asks for.
+
+    Attributes:
+        low: the least value, and ``high`` the largest; a NaN may be lost here.
+        squares: sum of the squared coordinates, NaN or infinite where a value or a coordinate is.
+        above: the last step above the tolerance, -1 for none.
+        tracked: the largest of what ``rate`` follows, and ``least_tracked`` the least.
+        first: value and what ``rate`` follows at the first point, and ``last`` at the last one.
+        moved: whether an update changed x; ``turn`` the least product of two updates, ``steep`` the largest squared
+            length of a gradient: of the steps within W.
+        overshoots: so many, and ``gradient_norm`` the last one.
     """
 
     low: Any
     high: Any
-    away: Any
+    squares: Any
     above: Any
     tracked: Any = ()
-    deeds: Any = ()
+    least_tracked: Any = ()
+    first: Any = ()
+    last: Any = ()
+    moved: Any = ()
+    turn: Any = ()
+    steep: Any = ()
     overshoots: Any = ()
     gradient_norm: Any = ()
+
+
+class Deeds(NamedTuple):
+    """What ``record`` draws the deeds of a step from."""
+
+    length: Any
+    moved: Any
+    turn: Any
+
+
+class Look(Run):
+    """A descent whose steps show what their deeds are drawn from, and squares of lengths where those are enough."""
+
+    @property
+    def by_square(self) -> bool:
+        """Whether nothing asks for the lengths themselves."""
+        return not (self.shape.full or self.layout.by_gradient)
+
+    def length(self, gradient: Any) -> Any:
+        """The squared length, or the length."""
+        return jnp.sum(gradient * gradient) if self.by_square else norm(gradient)
+
+    def deeds(self, length: Any, moved: Any, turn: Any) -> Any:
+        """What they are drawn from."""
+        return Deeds(length, moved, turn)
 
 
 def _at_most(top: Any, value: Any) -> Any:
@@ -37,32 +77,62 @@ def _at_most(top: Any, value: Any) -> Any:
     return jnp.where(value > top, value, top)
 
 
-def _tallied(t: Tracker, k: Any, value: Any, lane: Thresholds, shape: Shape, layout: Layout) -> Tracker:
-    """``record.tally`` of one point."""
-    since, gap = shape.steps - layout.window, value - lane.floor
-    late, early = k > since, (k > since - layout.window) & (k <= since)
-    return t._replace(
-        sum_late=t.sum_late + jnp.where(late, gap, 0),
-        sum_early=t.sum_early + jnp.where(early, gap, 0),
-        max_late=jnp.where(late, _at_most(t.max_late, gap), t.max_late),
-        max_early=jnp.where(early, _at_most(t.max_early, gap), t.max_early),
-    )
+def _at_least(bottom: Any, value: Any) -> Any:
+    """The smaller, the later of two zeros."""
+    return jnp.where(bottom < value, bottom, value)
+
+
+class Range(NamedTuple):
+    """Steps of a loop over chunks, first ≤ k < until, and what they are asked for.
+
+    Attributes:
+        watched: steps keep their updates.
+        opening: ``rate`` may have to be taken between single points.
+        early: some are in the window before W, and ``late`` in W, as far as sums and largest numbers go.
+        deeds: some are in W.
+    """
+
+    first: int
+    until: int
+    watched: bool
+    opening: bool
+    early: bool
+    late: bool
+    deeds: bool
+
+
+def ranges(shape: Shape, layout: Layout) -> list[Range]:
+    """The loops of a descent: each shows no more of its steps than is asked for."""
+    steps, chunk, since = shape.steps, layout.chunk, shape.steps - layout.window
+    opening = min(steps, 2 * layout.rate_window)
+    cuts = {opening, steps}
+    if steps >= LIGHT_FROM:
+        cuts |= {(since - layout.window) // chunk * chunk, since // chunk * chunk}
+    found, first = [], 0
+    for until in sorted(cuts - {0}):
+        early, deeds = until - 1 > since - layout.window and first <= since, until > since
+        watched = shape.full or until > (since - layout.window) // chunk * chunk
+        found.append(Range(first, until, watched, first < opening, early, until - 1 > since, deeds))
+        first = until
+    return found
 
 
 class Steps:
-    """What becomes of a lane, as functions of its arguments and of what is carried.
+    """What becomes of a lane, as functions of its arguments and of what is carried, within a range of steps."""
 
-    ``watched``: steps show all of themselves, else their values alone, as in ``scan``.
-    """
-
-    def __init__(self, descent: Descent, watched: bool) -> None:
-        self.descent, self.watched = descent, watched
+    def __init__(self, descent: Descent, within: Range) -> None:
+        self.descent, self.within = descent, within
         self.shape, self.layout = descent.shape, descent.layout
+        self.since = self.shape.steps - self.layout.window
 
-    def run(self, given: Given) -> Run:
+    def run(self, given: Given, kind: type[Run] = Run) -> Any:
         """The descent with these arguments."""
         own, common, shared = given
-        return Run(self.descent, join(own, common), shared)
+        return kind(self.descent, join(own, common), shared)
+
+    def rounded(self, value: Any) -> Any:
+        """A value as it is stored: where a compiler may contract it with a sum, it must not."""
+        return value
 
     def begin(self, given: Given) -> tuple[State, Tracker]:
         """Before the first step."""
@@ -71,53 +141,111 @@ class Steps:
 
     def nothing(self, given: Given) -> Reach:
         """Before the first point of a chunk."""
-        dtype, full = given[0].x0.dtype, self.watched and self.shape.full
-        top, none = jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32)
-        return Reach(
-            top, -top, jnp.zeros((), dtype), none - 1, -top if self.layout.by_gradient else (),
-            none if self.watched else (), none if full else (), top if full else (),
-        )  # fmt: skip
+        dtype, full, within = given[0].x0.dtype, self.shape.full, self.within
+        top, none, zero = jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+        reach = Reach(top, -top, zero, none - 1)
+        if self.layout.by_gradient:
+            reach = reach._replace(tracked=-top, least_tracked=top if within.opening else ())
+        if within.opening:
+            reach = reach._replace(first=(zero, zero), last=(zero, zero))
+        if within.deeds:
+            reach = reach._replace(moved=jnp.bool_(False), turn=zero, steep=zero)
+        return reach._replace(overshoots=none, gradient_norm=zero) if full else reach
 
     def look(self, given: Given, s: State, t: Tracker, reach: Reach) -> tuple[State, Tracker, Reach]:
         """One step of which only the reach is kept, and the tally."""
-        run = self.run(given)
-        after, seen = run.advance(s, self.watched)
+        run = self.run(given, Look)
+        after, seen = run.advance(s, self.within.watched)
+        seen = seen._replace(value=self.rounded(seen.value))
         limits, value, k = run.lane.thresholds, seen.value, s.k
+        squares = reach.squares + 0.0 * value + jnp.sum(s.x * s.x)
+        if run.optimizer.judge is not None:
+            squares += jnp.sum(run.judged_point(s.x, s.optimizer) ** 2)
         reach = reach._replace(
-            low=jnp.minimum(reach.low, value), high=jnp.maximum(reach.high, value),
-            away=jnp.maximum(reach.away, seen.away),
+            low=_at_least(reach.low, value), high=_at_most(reach.high, value), squares=squares,
             above=jnp.where(value - limits.floor <= limits.tolerance, reach.above, k),
         )  # fmt: skip
+        tracked = record.followed(seen, limits, self.layout)
         if record.asked(reach.tracked):
-            reach = reach._replace(tracked=_at_most(reach.tracked, record.followed(seen, limits, self.layout)))
-        if record.asked(reach.deeds):
-            late = jnp.where(k >= self.shape.steps - self.layout.window, seen.deeds, 0)
-            reach = reach._replace(deeds=reach.deeds | late)
-            t = _tallied(t, k, value, limits, self.shape, self.layout)
-        if record.asked(reach.overshoots):
-            crossed = (seen.deeds & record.OVERSHOT > 0).astype(jnp.int32)
+            reach = reach._replace(tracked=_at_most(reach.tracked, tracked))
+        if record.asked(reach.least_tracked):
+            reach = reach._replace(least_tracked=_at_least(reach.least_tracked, tracked))
+        if self.within.opening:
+            at_first = k % self.layout.chunk == 0
+            first = tuple(jnp.where(at_first, new, old) for new, old in zip((value, tracked), reach.first, strict=True))
+            reach = reach._replace(first=first, last=(value, tracked))
+        return after, self.tallied(t, k, value, limits), self._with_deeds(reach, k, seen)
+
+    def _with_deeds(self, reach: Reach, k: Any, seen: Seen) -> Reach:
+        """What a step adds of its deeds."""
+        if self.within.deeds:
+            length, moved, turn = seen.deeds
+            if self.within.first < self.since:
+                late = k >= self.since
+                moved, turn, length = moved & late, jnp.where(late, turn, 0), jnp.where(late, length, 0)
+            # A NaN among the lengths is told by the squares of the chunk.
+            reach = reach._replace(
+                moved=reach.moved | moved, turn=_at_least(turn, reach.turn), steep=_at_most(reach.steep, length),
+                squares=reach.squares + 0.0 * length,
+            )  # fmt: skip
+        if self.shape.full:
+            crossed = (seen.deeds.turn < 0).astype(jnp.int32)
             reach = reach._replace(overshoots=reach.overshoots + crossed, gradient_norm=seen.gradient_norm)
-        return after, t, reach
+        return reach
+
+    def tallied(self, t: Tracker, k: Any, value: Any, lane: Thresholds) -> Tracker:
+        """``record.tally`` of one point."""
+        gap = value - lane.floor
+        if self.within.early:
+            early = (k > self.since - self.layout.window) & (k <= self.since)
+            t = t._replace(
+                sum_early=t.sum_early + jnp.where(early, gap, 0),
+                max_early=jnp.where(early, _at_most(t.max_early, gap), t.max_early),
+            )
+        if self.within.late:
+            late = k > self.since
+            t = t._replace(
+                sum_late=t.sum_late + jnp.where(late, gap, 0),
+                max_late=jnp.where(late, _at_most(t.max_late, gap), t.max_late),
+            )
+        return t
 
     def events(self, given: Given, k: Any, t: Tracker, reach: Reach) -> Any:
         """1 where the chunk from step k on has to be judged point by point, else 0."""
         run = self.run(given)
-        # Asked after the first windows only, when it no longer matters whether single points are resolved.
-        extent = Extent(reach.low, reach.high, reach.low, reach.high, reach.away)
-        calm = record.uneventful(t, k[None], t.start, extent, run.far, run.lane.thresholds, self.layout)
+        # Far from the start, at worst; what is too large for its square counts as far, and is looked at closely.
+        room = run.far - jnp.max(jnp.abs(run.lane.x0))
+        near = (reach.squares < jnp.inf) & (1.01 * reach.squares <= room * room) & (room > 0)
+        floor = run.lane.thresholds.floor
+        low = reach.least_tracked if record.asked(reach.least_tracked) else reach.low - floor
+        high = reach.tracked if record.asked(reach.tracked) else reach.high - floor
+        extent = Extent(reach.low, reach.high, low, high, jnp.where(near, 0, jnp.inf))
+        start = reach.first[0] if self.within.opening else t.start
+        calm = record.uneventful(t, k[None], start, extent, run.far, run.lane.thresholds, self.layout)
         return jnp.where(calm, 0, 1)
 
-    def take(self, given: Given, t: Tracker, reach: Reach) -> Tracker:
-        """The tracker after a chunk in which nothing happened."""
-        alive, floor = t.stop == record.NEVER, self.run(given).lane.thresholds.floor
+    def take(self, given: Given, k: Any, t: Tracker, reach: Reach) -> Tracker:
+        """The tracker before step k, after a chunk in which nothing happened."""
+        run = self.run(given)
+        alive, floor = t.stop == record.NEVER, run.lane.thresholds.floor
         t = t._replace(
             best=jnp.where(alive, jnp.minimum(t.best, reach.low), t.best),
             last_above=jnp.where(alive, jnp.maximum(t.last_above, reach.above), t.last_above),
             window=_at_most(t.window, reach.tracked if record.asked(reach.tracked) else reach.high - floor),
         )
-        if record.asked(reach.deeds):
-            t = t._replace(lately=jnp.where(alive, t.lately | reach.deeds, t.lately))
-        if record.asked(reach.overshoots):
+        if self.within.opening:
+            begin = (k - 1) // self.layout.chunk * self.layout.chunk
+            new = alive & (t.first_at < 0)
+            t = t._replace(
+                start=jnp.where(begin == 0, reach.first[0], t.start),
+                first=jnp.where(new, reach.first[1], t.first), first_at=jnp.where(new, begin, t.first_at),
+                last=jnp.where(alive, reach.last[1], t.last), last_at=jnp.where(alive, k - 1, t.last_at),
+            )  # fmt: skip
+        if self.within.deeds:
+            by_square = run.optimizer.uses_gradient and not (self.shape.full or self.layout.by_gradient)
+            deeds = run.deeds(jnp.sqrt(reach.steep) if by_square else reach.steep, reach.moved, reach.turn)
+            t = t._replace(lately=jnp.where(alive, t.lately | deeds, t.lately))
+        if self.shape.full:
             t = t._replace(
                 overshoots=jnp.where(alive, t.overshoots + reach.overshoots, t.overshoots),
                 gradient_norm=jnp.where(alive, reach.gradient_norm, t.gradient_norm),
@@ -127,13 +255,14 @@ class Steps:
     def judge(self, given: Given, s: State, t: Tracker) -> tuple[State, Tracker]:
         """One step, its point judged by itself."""
         run = self.run(given)
-        after, seen = run.advance(s, self.watched)
+        after, seen = run.advance(s, self.within.watched)
+        seen = seen._replace(value=self.rounded(seen.value))
         limits = run.lane.thresholds
+        if not (self.within.deeds or self.shape.full):
+            seen = seen._replace(deeds=())
         t = record.judge(t, s.k, seen, run.far, limits, self.shape, self.layout)
         t = t._replace(window=_at_most(t.window, record.followed(seen, limits, self.layout)))
-        if self.watched:
-            t = _tallied(t, s.k, seen.value, limits, self.shape, self.layout)
-        return after, t
+        return after, self.tallied(t, s.k, seen.value, limits)
 
     def close(self, given: Given, k: Any, t: Tracker) -> Tracker:
         """After a chunk, at step k."""

@@ -181,6 +181,20 @@ def _reduce(eqn: Any, x: list[Elements]) -> list[Elements]:
     return [shaped((_combine(operator, rows[i]) for i in np.ndindex(rows.shape[:-1])), out.shape)]
 
 
+def _reduce_by(eqn: Any, x: list[Elements]) -> list[Elements]:
+    """A reduction by a function of two numbers, which the equation holds."""
+    if len(x) != 2:
+        raise NoLaneRule("a reduction of several arrays")
+    inner, rows = eqn.params["jaxpr"], _rows(x[0], eqn.params["dimensions"])
+    consts = [elements(np.asarray(c)) for c in getattr(eqn.params["jaxpr"], "consts", ())]
+
+    def pair(a: Elements, b: Any) -> Elements:
+        return evaluate(getattr(inner, "jaxpr", inner), consts, [a, shaped([b], ())])[0]
+
+    out = eqn.outvars[0].aval.shape
+    return [shaped((functools.reduce(pair, rows[i], x[1]).item() for i in np.ndindex(rows.shape[:-1])), out)]
+
+
 def _argument(eqn: Any, x: list[Elements]) -> list[Elements]:
     """The first index of the largest or smallest, a NaN counting as such."""
     better = lax.gt if eqn.primitive.name == "argmax" else lax.lt
@@ -331,6 +345,7 @@ RULES: dict[str, Callable[[Any, list[Elements]], list[Elements]]] = {
     **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys(CUMULATIVE, _cumulate),
     **dict.fromkeys(("argmax", "argmin"), _argument),
+    "reduce": _reduce_by,
     **dict.fromkeys(("reshape", "squeeze", "expand_dims"), lambda eqn, x: [x[0].reshape(eqn.outvars[0].aval.shape)]),
     **dict.fromkeys(("gather", "dynamic_slice"), _select_by),
     "broadcast_in_dim": _broadcast,

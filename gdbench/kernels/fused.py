@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ from jax import lax
 from jax.extend.core import Literal
 
 from gdbench.kernels import lanes, record
-from gdbench.kernels.chunks import Given, Steps
+from gdbench.kernels.chunks import Given, Steps, ranges
 from gdbench.kernels.descent import Descent, Lane, Shared, primitives
 from gdbench.kernels.elements import Elements, elements, instead, read, run_equations, shaped
 from gdbench.lazy import pl, triton
@@ -65,6 +66,15 @@ class Launch(NamedTuple):
 
 def refusal(descent: Descent) -> str | None:
     """Why the engine does not serve a descent, or None."""
+    why = refused_by(descent, NOT_IN_TRITON, "Pallas does not lower to Triton", MOST_OPERATIONS)
+    if why:
+        return why
+    words = words_of(descent)
+    return None if words <= MOST_WORDS else f"a lane has {words} words of state and data, over {MOST_WORDS}"
+
+
+def refused_by(descent: Descent, missing: AbstractSet[str], told: str, most: int) -> str | None:
+    """Why whole descents of a group of lanes are not one program, or None; primitives that are missing are told so."""
     shape, problem = descent.shape, descent.problem
     if shape.bare:
         return "its kernel judges every descent, and nothing is to be judged here"
@@ -77,14 +87,13 @@ def refusal(descent: Descent) -> str | None:
     if descent.counted:
         return "evaluations are counted step by step"
     for program, varies in (descent.step_program(), descent.init_program()):
-        missing = NOT_IN_TRITON.intersection(primitives(program.jaxpr))
-        if missing:
-            return f"Pallas does not lower {', '.join(sorted(missing))} to Triton"
-        why = lanes.survey(program, varies, MOST_OPERATIONS)[0]
+        found = missing.intersection(primitives(program.jaxpr))
+        if found:
+            return f"{told} {', '.join(sorted(found))}"
+        why = lanes.survey(program, varies, most)[0]
         if why:
             return why
-    words = words_of(descent)
-    return None if words <= MOST_WORDS else f"a lane has {words} words of state and data, over {MOST_WORDS}"
+    return None
 
 
 def words_of(descent: Descent) -> int:
@@ -169,7 +178,8 @@ def _carried(atom: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     return lax.max(value, value) if jnp.issubdtype(value.dtype, jnp.floating) else lax.bitwise_or(value, value)
 
 
-def _all_differ(tree: Any) -> Form:
+def all_differ(tree: Any) -> Form:
+    """The leaves of something that differs between lanes."""
     leaves = jax.tree.leaves(tree)
     return Form(leaves, [True] * len(leaves))
 
@@ -210,16 +220,16 @@ def _keeping_nan(by_instruction: bool) -> dict[str, Callable[..., Any]]:
 
 
 class Phase:
-    """The pieces of a loop over chunks until a step."""
+    """The pieces of a loop over chunks within a range of steps."""
 
-    def __init__(self, steps: Steps, given: Given, s: Any, t: Any, until: int) -> None:
-        self.until = until
+    def __init__(self, steps: Steps, given: Given, s: Any, t: Any) -> None:
+        self.until = steps.within.until
         self.nothing = Piece(steps.nothing, given)
         reach = self.nothing.shape
-        self.reach = _all_differ(reach)
+        self.reach = all_differ(reach)
         self.look = Piece(steps.look, given, s, t, reach)
         self.events = Piece(steps.events, given, s.k, t, reach)
-        self.take = Piece(steps.take, given, t, reach)
+        self.take = Piece(steps.take, given, s.k, t, reach)
         self.judge = Piece(steps.judge, given, s, t)
         self.pieces = [self.nothing, self.look, self.events, self.take, self.judge]
 
@@ -227,25 +237,23 @@ class Phase:
 class Program:
     """The pieces of a descent, for arguments of one lane of these shapes."""
 
-    def __init__(self, descent: Descent, given: Given) -> None:
-        self.descent, self.steps = descent, Steps(descent, True)
+    def __init__(self, descent: Descent, given: Given, kind: type[Steps] = Steps) -> None:
+        self.descent = descent
+        parts = [kind(descent, within) for within in ranges(descent.shape, descent.layout)]
+        self.steps = parts[-1]
         self.unroll = UNROLLED // max(1, lanes.survey(*descent.step_program())[2])
         self.differ = [part is given[0] for part in given for _ in jax.tree.leaves(part)]
         self.begin = Piece(self.steps.begin, given)
         s, t = self.begin.shape
         self.close = Piece(self.steps.close, given, s.k, t)
-        finish = Piece(self.steps.finish, given, s, t)
-        self.phases = [
-            Phase(Steps(descent, watched), given, s, t, until)
-            for watched, until in ((False, light_steps(descent)), (True, descent.shape.steps))
-            if until
-        ]
+        self.finish = Piece(self.steps.finish, given, s, t)
+        self.phases = [Phase(steps, given, s, t) for steps in parts]
         self.state = Form(jax.tree.leaves(s), self._state_differs(len(jax.tree.leaves(s))))
-        self.tracker, self.tree = _all_differ(t), jax.tree.structure((s, t))
-        self.ends = _all_differ((s, t))
+        self.tracker, self.tree = all_differ(t), jax.tree.structure((s, t))
+        self.ends = all_differ((s, t))
         pieces = [self.begin, self.close, *(piece for phase in self.phases for piece in phase.pieces)]
         self.asked = [any(column) for column in zip(*(p.uses[: p.given] for p in pieces), strict=True)]
-        self.told = finish.uses[finish.given :]
+        self.told = self.finish.uses[self.finish.given :]
 
     def _state_differs(self, n: int) -> list[bool]:
         """Which leaves of the state come to differ between lanes, in any phase."""
@@ -255,12 +263,6 @@ class Program:
             before, after = [*[False] * len(judge.consts), *self.differ], len(judge.jaxpr.invars) - judge.given - n
             which = lanes.batched_carry(judge.jaxpr, before, which, [False] * after)
         return which
-
-
-def light_steps(descent: Descent) -> int:
-    """Steps, in whole chunks, that show their values alone: none of those that are tallied, nor the one before them."""
-    layout, shape = descent.layout, descent.shape
-    return 0 if shape.full else max(0, shape.steps - 2 * layout.window - 1) // layout.chunk * layout.chunk
 
 
 class Loop(NamedTuple):
@@ -313,19 +315,19 @@ def _chunk(
 
     def chunk(loop: Loop) -> Loop:
         k, end = loop.k, jnp.minimum(loop.k + layout.chunk, phase.until)
-        # While ``rate`` may have to be taken between single points, each is judged, and none looked at before.
-        single = k < 2 * layout.rate_window if launch.at_once else jnp.bool_(True)
-        none = r_form.atoms(nothing(), width)
-        trips = jnp.where(single, 0, (end - k) // unrolled)
-        s, t, reach = lax.fori_loop(0, trips, look_on, (loop.s, loop.t, none))
-        told = [*t_form.values(t), *r_form.values(reach)]
-        eventful = single | (jnp.max(events(_scalar(k), *told)[0].item()) > 0)
-        s, t = lax.cond(
-            eventful,
-            lambda before, after: lax.fori_loop(k, end, judge_one, before),
-            lambda before, after: after,
-            (loop.s, loop.t), (s, t_form.atoms(take(*told), width)),
-        )  # fmt: skip
+        s, t = loop.s, loop.t
+        if launch.at_once:
+            none = r_form.atoms(nothing(), width)
+            s, t, reach = lax.fori_loop(0, (end - k) // unrolled, look_on, (s, t, none))
+            told = [*t_form.values(t), *r_form.values(reach)]
+            s, t = lax.cond(
+                jnp.max(events(_scalar(k), *told)[0].item()) > 0,
+                lambda before, after: lax.fori_loop(k, end, judge_one, before),
+                lambda before, after: after,
+                (loop.s, loop.t), (s, t_form.atoms(take(_scalar(end), *told), width)),
+            )  # fmt: skip
+        else:
+            s, t = lax.fori_loop(k, end, judge_one, (s, t))
         after = close(_scalar(end), *t_form.values(t))
         stop = after[0].item()
         return Loop(end, s, t_form.atoms(after, width), jnp.max(jnp.where(stop == record.NEVER, 1, 0)) > 0)

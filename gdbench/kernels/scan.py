@@ -97,14 +97,18 @@ class Run:
         if not self.optimizer.uses_gradient:
             return self.full.value(point), jnp.zeros((), self.dtype)
         value, gradient = self.full.value_and_grad(point)
-        return value, norm(gradient)
+        return value, self.length(gradient)
+
+    def length(self, gradient: Any) -> Any:
+        """How a step measures its gradient."""
+        return norm(gradient)
 
     def value_at(self, s: State, step: Step) -> tuple[Any, Any]:
         """Value and gradient norm where the method is judged: what the step computed there if it did."""
         given = step.value is not None and (step.gradient is not None or not self.optimizer.uses_gradient)
         if self.optimizer.judge is not None or not given:
             return self.judge(s.x, s.optimizer)
-        return step.value, norm(step.gradient) if self.optimizer.uses_gradient else jnp.zeros((), self.dtype)
+        return step.value, self.length(step.gradient) if self.optimizer.uses_gradient else jnp.zeros((), self.dtype)
 
     def away(self, x: Any, state: Any) -> Any:
         """The largest distance of the iterate and of the judged point from the start along one coordinate."""
@@ -131,9 +135,7 @@ class Run:
             # A descent that may spend nothing more stands still, but is not at rest; nor is one that draws proposals.
             moved = jnp.any(x != s.x) if self.optimizer.rests else True
             moved = jnp.asarray(moved if begun is None else moved | ~begun)
-            overshot = jnp.sum(update * s.update) < 0
-            deeds = jnp.where(moved, record.MOVED, 0) | jnp.where(overshot, record.OVERSHOT, 0)
-            seen = seen._replace(deeds=deeds | self.restless(length, moved))
+            seen = seen._replace(deeds=self.deeds(length, moved, jnp.sum(update * s.update)))
         if (watched and self.shape.full) or self.layout.by_gradient:
             seen = seen._replace(gradient_norm=length)
         counts = s.counts
@@ -143,6 +145,11 @@ class Run:
             counts = counts + (spent if begun is None else jnp.where(begun, spent, 0))
         steps = () if begun is None else s.begun + begun.astype(jnp.int32)
         return State(s.k + 1, x, state, update if watched else s.update, counts, steps), seen
+
+    def deeds(self, length: Any, moved: Any, turn: Any) -> Any:
+        """What a step shows of itself; ``turn``: the product of its update and the one before."""
+        deeds = jnp.where(moved, record.MOVED, 0) | jnp.where(turn < 0, record.OVERSHOT, 0)
+        return deeds | self.restless(length, moved)
 
     def restless(self, length: Any, moved: Any) -> Any:
         """The deed of a gradient norm; without a gradient, at rest means that nothing moved."""
@@ -264,7 +271,7 @@ class Run:
         if self.shared.minimizers.shape[0]:
             distances = jnp.sqrt(jnp.sum((self.shared.minimizers - point) ** 2, axis=1))
             nearest = jnp.argmin(distances).astype(jnp.int32)
-            distance = distances[nearest]
+            distance = jnp.min(distances)
         unseen: Any = ()
         if self.problem.held_out is not None:
             unseen = self.descent.oracle(self.shared.held_out, self.lane.parameters).value(point)

@@ -1,0 +1,75 @@
+"""The engine ``native``: whole descents of a group of lanes as machine code for a CPU, which keeps them in registers.
+
+The program is that of the engine ``fused``: chunks of steps of which only the reach is kept, gone through again and
+judged point by point where something happens in any lane of the group. Its jaxpr, element by element, is written as
+LLVM instructions on vectors of lanes (``vectors``) and compiled within some tenths of a second, for no compiler has to
+find out any more what may be done at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gdbench.kernels import fused, llvm, vectors
+from gdbench.kernels.chunks import Given, Steps
+from gdbench.kernels.descent import Descent
+from gdbench.kernels.elements import ELEMENTWISE, shaped
+from gdbench.kernels.fused import Launch, Program
+
+MISSING = vectors.missing(ELEMENTWISE)
+"""Elementwise primitives that have no instructions here."""
+
+MOST_OPERATIONS = 1200
+"""Operations of a step, which is compiled several times over."""
+
+
+def refusal(descent: Descent) -> str | None:
+    """Why the engine does not serve a descent, or None."""
+    return llvm.refusal() or fused.refused_by(descent, MISSING, "no instructions for", MOST_OPERATIONS)
+
+
+class Rounded(Steps):
+    """Steps whose values are rounded before anything is made of them, however the steps are written out."""
+
+    def rounded(self, value: Any) -> Any:
+        """The value itself, which no sum is contracted with."""
+        info = jnp.finfo(value.dtype)
+        return lax.reduce_precision(value, info.nexp, info.nmant)
+
+
+class Group(NamedTuple):
+    """What a group of lanes does.
+
+    Attributes:
+        program: the jaxpr, from a vector or number for each element of the arguments to those of the results.
+        differ: for each leaf of the arguments whether lanes differ.
+        results: shapes and types of one lane's record.
+    """
+
+    program: Any
+    differ: list[bool]
+    results: dict[str, Any]
+
+
+def group_program(descent: Descent, given: Given, width: int, at_once: bool = True) -> Group:
+    """The descents of so many lanes, whose arguments have these shapes."""
+    program = Program(descent, given, Rounded)
+    leaves = jax.tree.leaves(given)
+
+    def descend(*atoms: Any) -> list[Any]:
+        left = iter(atoms)
+        arguments = [shaped([next(left) for _ in range(leaf.size)], leaf.shape) for leaf in leaves]
+        ends = fused._descend(program, arguments, width, Launch(unroll=1, at_once=at_once))
+        records = program.finish.prepare(arguments)(*ends)
+        return fused.all_differ(program.finish.shape).atoms(records, width)
+
+    atoms = [
+        jax.ShapeDtypeStruct((width,) if differs else (), leaf.dtype)
+        for leaf, differs in zip(leaves, program.differ, strict=True)
+        for _ in range(leaf.size)
+    ]
+    return Group(jax.make_jaxpr(descend)(*atoms), program.differ, program.finish.shape)
