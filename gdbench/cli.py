@@ -106,12 +106,7 @@ def list_(
         serves = {"family": _BOTH, "needs": "optimizers"}.get(name, "problems")
         if kind.value not in serves:
             raise GdbenchError(f"filters such as --{name.replace('_', '-')} select {serves} only: leave it out")
-    if kind is Kind.problems:
-        header, rows = listing.problems(wanted)
-    elif kind is Kind.optimizers:
-        header, rows = listing.optimizers(family, needs)
-    else:
-        header, rows = listing.LISTS[kind.value]()
+    header, rows = listing.listed(kind.value, wanted, needs)
     if as_json:
         terminal.print_json(rows)
     else:

@@ -146,14 +146,14 @@ def doctor(as_json: bool) -> None:
     """Say what gdbench runs on."""
     import time
 
-    from gdbench import runner, store
+    from gdbench import kept, runner, store
     from gdbench.kernels import execute
 
     runner.start_jax()
     devices = execute.local_devices()
     facts = store.environment(devices, 0)
     facts = {k: v for k, v in facts.items() if k not in ("seed", "command", "started")}
-    cache = runner.cache_folder()
+    cache = kept.cache_folder()
     facts["cache"] = str(cache)
     parent = next(p for p in [cache, *cache.parents] if p.exists())
     facts["cache_writable"] = os.access(parent, os.W_OK)

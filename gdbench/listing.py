@@ -1,4 +1,8 @@
-"""The catalogues as rows, for ``gdbench list`` and ``gdbench show``; only the facts of one problem need JAX."""
+"""The catalogues as rows, for ``gdbench list`` and ``gdbench show``; only the facts of one problem need JAX.
+
+The catalogues, and with them NumPy, pandas and matplotlib, are imported by the functions that need them: a list that
+an earlier process kept (``gdbench.kept``) needs none, and each of the others only its own.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,24 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gdbench import facts
+from gdbench import kept
 from gdbench.catalogue import gather, look_up, natural
-from gdbench.choices import problem_named, resolve_problem
-from gdbench.contracts import NEEDS, Optimizer, Problem, ProblemFamily, Schedule
 from gdbench.errors import NothingSelectedError, SuiteError, UnknownNameError, did_you_mean
-from gdbench.figures.base import Figure
-from gdbench.measures.base import Measure
-from gdbench.problems import cutest
-from gdbench.transforms.base import Transform
+
+if TYPE_CHECKING:
+    from gdbench.contracts import Optimizer, Problem, ProblemFamily
 
 Rows = tuple[list[str], list[dict[str, Any]]]
+
+Recall = Callable[[Any, Callable[[], Any]], Any]
+"""(what, make) -> what ``make`` gives, now or in an earlier process (``kept.recall``)."""
+
+
+def anew(what: Any, make: Callable[[], Any]) -> Any:
+    """Work it out, whatever was kept."""
+    return make()
 
 
 @dataclass(frozen=True)
@@ -48,47 +57,66 @@ class Selection:
         """What is not None."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
-    def admits(self, problem: Problem) -> bool:
-        """Whether a built problem is one of them."""
-        found = {
-            "dim": problem.dim, "convex": problem.convex, "known_minimum": problem.goal == "minimum",
-            "stochastic": problem.stochastic, "separable": problem.separable,
-        }  # fmt: skip
-        return all(found[name] == value for name, value in self.asked.items() if name in found)
+    def admits(self, row: Mapping[str, Any]) -> bool:
+        """Whether the problem of a row is one of them."""
+        found = {**row, "known_minimum": row["bounded"] and row["minimum"] is not None}
+        return all(found[name] == value for name, value in self.asked.items())
 
 
 ALL = Selection()
 
 
-def problems(wanted: Selection = ALL) -> Rows:
+def problems(wanted: Selection = ALL, recall: Recall = anew) -> Rows:
     """The problem families of a selection, each built with its default settings, or in the dimension asked for.
 
     Raises:
         UnknownNameError: for a family that the catalogue has not.
         NothingSelectedError: when none is left.
     """
-    entries = gather("gdbench.problems", ProblemFamily)
-    themes = sorted({entry.theme for entry in entries.values()})
-    if wanted.family is not None and wanted.family not in themes:
-        if cutest.needs_extra(f"{wanted.family}/"):
-            problem_named(f"{wanted.family}/")  # raises, with how to install them
-        raise UnknownNameError(f"unknown family {wanted.family!r}: {did_you_mean(wanted.family, themes)}")
-    found = []
-    for entry in sorted(entries.values(), key=lambda entry: natural(entry.name)):
-        if wanted.family in (None, entry.theme):
-            problem = _built(entry, wanted.dim)
-            if problem is not None and wanted.admits(problem):
-                found.append(_row(entry, problem))
+    # By default all are built at once, and kept for every selection; in a large dimension a family may take minutes.
+    family = wanted.family if recall is anew or wanted.dim is not None else None
+    rows = recall(["problems", wanted.dim, family], lambda: _problems(wanted.dim, family))
+    found = [row for row in rows if wanted.admits(row)]
     if not found:
+        _known_family(wanted.family)
         told = " and ".join(f"{name} = {value}" for name, value in wanted.asked.items())
         raise NothingSelectedError(f"no problem has {told}: leave one of these out")
     return ["name", "family", "dim", "minimum", "tags", "summary"], found
 
 
+def _families() -> Mapping[str, ProblemFamily]:
+    from gdbench.contracts import ProblemFamily
+
+    return gather("gdbench.problems", ProblemFamily)
+
+
+def _problems(dim: int | None, family: str | None) -> list[dict[str, Any]]:
+    """The rows of the problems (of one family, where it is named) that can have a dimension."""
+    built = [
+        (entry, _built(entry, dim))
+        for entry in sorted(_families().values(), key=lambda entry: natural(entry.name))
+        if family in (None, entry.theme)
+    ]
+    return [_row(entry, problem) for entry, problem in built if problem is not None]
+
+
+def _known_family(family: str | None) -> None:
+    """Refuse a family of problems that the catalogue has not."""
+    from gdbench.choices import problem_named
+    from gdbench.problems import cutest
+
+    themes = sorted({entry.theme for entry in _families().values()})
+    if family is not None and family not in themes:
+        if cutest.needs_extra(f"{family}/"):
+            problem_named(f"{family}/")  # raises, with how to install them
+        raise UnknownNameError(f"unknown family {family!r}: {did_you_mean(family, themes)}")
+
+
 def _built(entry: ProblemFamily, dim: int | None) -> Problem | None:
     """The problem of a family, in a dimension where one is asked for; None where it cannot have that."""
     if dim is None or "dim" not in entry.settings:
-        return entry()
+        problem = entry()
+        return problem if dim in (None, problem.dim) else None
     try:
         return entry(dim=dim)
     except SuiteError:  # a family refuses the dimensions that it does not have
@@ -96,6 +124,8 @@ def _built(entry: ProblemFamily, dim: int | None) -> Problem | None:
 
 
 def _row(entry: ProblemFamily, problem: Problem) -> dict[str, Any]:
+    from gdbench import facts
+
     head = {"name": entry.name, "family": entry.theme, "summary": entry.summary}
     return head | {"dim_is_setting": "dim" in entry.settings} | facts.facts(problem)
 
@@ -117,6 +147,8 @@ def cell(row: Mapping[str, Any], column: str) -> str:
 
 def transforms() -> Rows:
     """Every transform of problems."""
+    from gdbench.transforms.base import Transform
+
     rows = [
         {"name": t.name, "settings": dict(t.settings), "parameters": dict(t.parameters), "summary": t.summary}
         for t in gather("gdbench.transforms", Transform).values()
@@ -131,26 +163,34 @@ NOTHING = "nothing"
 """What an optimizer needs that asks a problem for values and gradients alone, as a filter."""
 
 
-def optimizers(family: str | None = None, needs: str | None = None) -> Rows:
+def optimizers(family: str | None = None, needs: str | None = None, recall: Recall = anew) -> Rows:
     """Every optimizer, or those of a family, and those that need something of a problem.
 
     Raises:
         UnknownNameError: for a family that the catalogue has not, or a need that there is not.
         NothingSelectedError: when none is left.
     """
-    entries = gather("gdbench.optimizers", Optimizer).values()
-    families = sorted({o.family for o in entries})
-    for what, given, known in (("family", family, families), ("need", needs, [*NEEDS, NOTHING])):
-        if given is not None and given not in known:
-            raise UnknownNameError(f"unknown {what} {given!r}: {did_you_mean(given, known)}")
-    rows = [
-        _optimizer(o)
-        for o in entries
-        if family in (None, o.family) and (needs is None or needs in (o.needs or (NOTHING,)))
+    rows = recall(["optimizers"], lambda: [_optimizer(o) for o in _optimizers().values()])
+    found = [
+        row
+        for row in rows
+        if family in (None, row["family"]) and (needs is None or needs in (row["needs"] or [NOTHING]))
     ]
-    if not rows:
+    if not found:
+        from gdbench.contracts import NEEDS
+
+        families = sorted({row["family"] for row in rows})
+        for what, given, known in (("family", family, families), ("need", needs, [*NEEDS, NOTHING])):
+            if given is not None and given not in known:
+                raise UnknownNameError(f"unknown {what} {given!r}: {did_you_mean(given, known)}")
         raise NothingSelectedError(f"no optimizer has family = {family} and needs = {needs}: leave one of these out")
-    return ["name", "family", "needs", "costs", "notes", "hyperparameters"], rows
+    return ["name", "family", "needs", "costs", "notes", "hyperparameters"], found
+
+
+def _optimizers() -> Mapping[str, Optimizer]:
+    from gdbench.contracts import Optimizer
+
+    return gather("gdbench.optimizers", Optimizer)
 
 
 def _optimizer(o: Optimizer) -> dict[str, Any]:
@@ -176,6 +216,8 @@ def rule_of(optimizer: Optimizer) -> str:
 
 def schedules() -> Rows:
     """Every schedule of the learning rate."""
+    from gdbench.contracts import Schedule
+
     rows = [
         {
             "name": s.name, "hyperparameters": {n: h.default for n, h in s.hyperparameters.items()},
@@ -188,6 +230,8 @@ def schedules() -> Rows:
 
 def measures() -> Rows:
     """Every measure."""
+    from gdbench.measures.base import Measure
+
     rows = [
         {"name": m.name, "unit": m.unit, "better": m.better, "summary": m.summary}
         for m in gather("gdbench.measures", Measure).values()
@@ -197,6 +241,8 @@ def measures() -> Rows:
 
 def figures() -> Rows:
     """Every figure, by its number."""
+    from gdbench.figures.base import Figure
+
     found = sorted(gather("gdbench.figures", Figure).values(), key=lambda f: f.number)
     return ["number", "name", "question"], [{"number": f.number, "name": f.name, "question": f.question} for f in found]
 
@@ -217,6 +263,24 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "problems": problems, "transforms": transforms, "optimizers": optimizers, "schedules": schedules,
     "measures": measures, "figures": figures, "suites": suites,
 }  # fmt: skip
+
+
+def listed(kind: str, wanted: Selection = ALL, needs: str | None = None) -> Rows:
+    """What the command line lists, from what an earlier process kept where that still holds.
+
+    Args:
+        kind: one of ``LISTS``.
+        wanted: which problems; of optimizers, only the family.
+        needs: what optimizers need.
+    """
+    if kind == "problems":
+        return problems(wanted, kept.recall)
+    if kind == "optimizers":
+        return optimizers(wanted.family, needs, kept.recall)
+    if kind == "suites":  # files of the user's, read as quickly as anything kept
+        return suites()
+    header, rows = kept.recall([kind], lambda: list(LISTS[kind]()))
+    return header, rows
 
 
 def short(value: Any) -> str:
@@ -245,27 +309,30 @@ def show(name: str, settings: Sequence[str], allow_code: bool = False) -> tuple[
     Raises:
         UnknownNameError: when no catalogue has it.
     """
-    families = gather("gdbench.problems", ProblemFamily)
+    from gdbench.problems import cutest
+
+    families = _families()
     if name in families or ":" in name or cutest.needs_extra(name):
         return show_problem(name, dict(_setting(text) for text in settings), allow_code)
     if settings:
         raise SuiteError([f"only problems take settings, and {name!r} is none: {did_you_mean(name, families)}"])
-    catalogues = {
-        kind: {str(row["name"]): row for row in make()[1]} for kind, make in LISTS.items() if kind != "problems"
-    }
     # A schedule may share its name with a problem: 'schedule/linear' is the schedule.
-    kinds = [name.partition("/")[0] + "s"] if name.partition("/")[0] + "s" in catalogues else list(catalogues)
-    for kind in kinds:
-        row = catalogues[kind].get(name.removeprefix(f"{kind.removesuffix('s')}/"))
+    said, others = name.partition("/")[0] + "s", [kind for kind in LISTS if kind != "problems"]
+    for kind in [said] if said in others else others:
+        rows = {str(row["name"]): row for row in LISTS[kind]()[1]}
+        row = rows.get(name.removeprefix(f"{kind.removesuffix('s')}/"))
         if row is not None:
             return {"kind": kind.removesuffix("s"), **row, **_more(kind, row)}, None
-    known = [*families, *(n for rows in catalogues.values() for n in rows)]
+    known = [*families, *(str(row["name"]) for kind in others for row in LISTS[kind]()[1])]
     raise UnknownNameError(f"nothing is called {name!r}: {did_you_mean(name, known)}")
 
 
 def show_problem(name: str, settings: Mapping[str, Any], allow_code: bool = False) -> tuple[dict[str, Any], Problem]:
     """The facts of a problem with its scales, and the problem."""
-    entry = gather("gdbench.problems", ProblemFamily).get(name)
+    from gdbench import facts
+    from gdbench.choices import resolve_problem
+
+    entry = _families().get(name)
     problem = resolve_problem(name, allow_code, **settings)
     head = {"kind": "problem", "name": problem.label, "family": entry.theme if entry else None}
     return {**head, "summary": entry.summary if entry else "", **facts.facts(problem), **facts.scales(problem)}, problem
@@ -275,7 +342,7 @@ def _more(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """What only the page of one optimizer tells."""
     if kind != "optimizers":
         return {}
-    entries = gather("gdbench.optimizers", Optimizer)
+    entries = _optimizers()
     optimizer = look_up(entries, row["name"], "optimizer")
     others = [o.name for o in entries.values() if rule_of(o) == row["rule"] and o is not optimizer]
     return {"aliases": others, "formula": optimizer.formula, "source": optimizer.source}
@@ -285,6 +352,8 @@ def sheet(told: Mapping[str, Any]) -> dict[str, list[str]]:
     """What ``show`` told of anything but a problem, as lines."""
     if told["kind"] != "optimizer":
         return {key: long(value) for key, value in told.items()}
+    from gdbench.contracts import NEEDS
+
     numbers = []
     for name, origin in told["origin"].items():
         static = name in told["static"]

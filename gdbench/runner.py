@@ -18,6 +18,7 @@ import gdbench
 from gdbench import store
 from gdbench.cells import CellRun, Progress, Silent, Timing, compiled_ahead, prepare
 from gdbench.errors import CellError, GdbenchError, NotApplicableError
+from gdbench.kept import cache_folder
 from gdbench.kernels import execute, saved, surface
 from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
@@ -101,12 +102,6 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
                     if not refused:
                         options.progress.warn(f"{run.cell.label} failed: {one_line(error)}")
     return load(path)
-
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept between processes."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GDBENCH_CACHE") or Path(home) / "gdbench")
 
 
 def start_jax(devices: int | None = None) -> None:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "gdbench"
 
 HOUSE = (
     ("errors",),
-    ("catalogue", "lazy", "identity", "terminal"),
+    ("catalogue", "kept", "lazy", "identity", "terminal"),
     ("contracts",),
     ("grid",),
     ("pytrees",),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 import numbers
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,17 +50,54 @@ def frozen(*arrays: np.ndarray) -> None:
         array.setflags(write=False)
 
 
+FILES = {
+    "diabetes": ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz"), "digits": ("digits.csv.gz",),
+    "breast_cancer": ("breast_cancer.csv",), "wine": ("wine_data.csv",), "iris": ("iris.csv",),
+}  # fmt: skip
+"""Where scikit-learn has them; the last column of a table alone holds the answers."""
+
+HEADED = ("breast_cancer", "wine", "iris")
+"""Tables that begin with a line of their size and names."""
+
+
 @functools.cache
 def table(name: str) -> Table:
     """The data set of that name, float64; pixels of the digits are in [0, 1]."""
-    from sklearn import datasets  # imported here because it takes longer than all the rest of a catalogue
+    columns, answers = _read(name) or _loaded(name)
+    found = Table(columns / 16.0 if name == "digits" else columns, answers)
+    frozen(*found)
+    return found
+
+
+def _read(name: str) -> Table | None:
+    """The data set from scikit-learn's file, without importing that: it takes longer than all the rest of a catalogue.
+
+    None where another release has other files, or a table of another size than it says.
+    """
+    spec = importlib.util.find_spec("sklearn")
+    folders = [Path(folder, "datasets", "data") for folder in (spec and spec.submodule_search_locations) or ()]
+    paths = [folder / file for folder in folders for file in FILES[name]]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    separator = None if name == "diabetes" else ","
+    parts = [np.loadtxt(path, delimiter=separator, skiprows=int(name in HEADED), ndmin=2) for path in paths]
+    if name == "diabetes":
+        return Table(parts[0], parts[1][:, 0])
+    if name in HEADED:
+        with open(paths[0], encoding="utf-8") as file:
+            rows, columns = map(int, file.readline().split(",")[:2])
+        if parts[0].shape != (rows, columns + 1):
+            return None
+    return Table(np.ascontiguousarray(parts[0][:, :-1]), parts[0][:, -1].astype(int))
+
+
+def _loaded(name: str) -> Table:
+    """The data set as scikit-learn loads it."""
+    from sklearn import datasets
 
     options = {"scaled": False} if name == "diabetes" else {}
     bundle: Any = getattr(datasets, f"load_{name}")(**options)
-    columns = bundle.data / 16.0 if name == "digits" else np.array(bundle.data, float)
-    found = Table(columns, np.array(bundle.target))
-    frozen(*found)
-    return found
+    return Table(np.array(bundle.data, float), np.array(bundle.target))
 
 
 @functools.cache
