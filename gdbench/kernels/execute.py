@@ -19,7 +19,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.errors import SuiteError
-from gdbench.kernels import fused, saved
+from gdbench.kernels import fused, reach, saved
 from gdbench.kernels import lanes as lanes_engine
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
@@ -290,8 +290,11 @@ class Program:
         def run_block(lanes: Packed, common: Lane, shared: Shared) -> Any:
             nonlocal layout
             own, run = unpack(lanes, self._lane), walk if descent.apart else descend
+            quick = [] if descent.apart else reach.quick_ranges(descent, own, common, shared)
             if descent.engine == "fused":
                 records = fused.records(descent, own, common, shared, self.interpreted)
+            elif any(quick):
+                records = jax.vmap(lambda lane: reach.descend(descent, join(lane, common), shared, quick))(own)
             else:
                 records = jax.vmap(lambda lane: run(descent, join(lane, common), shared))(own)
             if descent.apart:

@@ -115,7 +115,7 @@ class Piece:
         closed, self.shape = jax.make_jaxpr(function, return_shape=True)(given, *changing)
         self.jaxpr, self.consts = closed.jaxpr, closed.consts
         self.given = len(jax.tree.leaves(given))
-        equations, live = _needed(self.jaxpr)
+        equations, live = lanes.needed(self.jaxpr)
         self.uses = [v in live for v in self.jaxpr.invars]
         known = {*self.jaxpr.constvars, *self.jaxpr.invars[: self.given]}
         self.early: list[Any] = []
@@ -137,17 +137,6 @@ class Piece:
             return [read(inside, v) for v in self.jaxpr.outvars]
 
         return call
-
-
-def _needed(jaxpr: Any) -> tuple[list[Any], set[Any]]:
-    """The equations that the results depend on, in their order, and all that these read."""
-    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
-    kept = []
-    for eqn in reversed(jaxpr.eqns):
-        if live.intersection(eqn.outvars):
-            kept.append(eqn)
-            live.update(v for v in eqn.invars if not isinstance(v, Literal))
-    return kept[::-1], live
 
 
 class Form(NamedTuple):

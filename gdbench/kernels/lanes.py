@@ -195,6 +195,41 @@ def _in_any_of_block(lanes: int, batched: Any, flags: Any) -> Any:
     return jnp.max(jnp.ones((lanes // wide,), jnp.float32) @ flags) > 0, False
 
 
+def choose(flag: Any, yes: Any, no: Any) -> Any:
+    """The leaves of one pytree where a flag is set, else of the other; under ``vmap`` what differs between lanes in
+    neither of them is taken from the first.
+    """
+    return jax.tree.map(lambda a, b: _choose(flag, a, b), yes, no)
+
+
+@jax.custom_batching.custom_vmap
+def _choose(flag: Any, yes: Any, no: Any) -> Any:
+    return jnp.where(flag, yes, no)
+
+
+@_choose.def_vmap
+def _choose_in_block(lanes: int, batched: Any, flags: Any, yes: Any, no: Any) -> Any:
+    if not (batched[1] or batched[2]):
+        return yes, False
+    axes = [0 if b else None for b in batched]
+    return jax.vmap(jnp.where, in_axes=axes, axis_size=lanes)(flags, yes, no), True
+
+
+def in_common(common: Any, own: Any) -> Any:
+    """The leaves of one pytree, but under ``vmap`` those of the other where they differ between lanes."""
+    return jax.tree.map(_in_common, common, own)
+
+
+@jax.custom_batching.custom_vmap
+def _in_common(common: Any, own: Any) -> Any:
+    return common
+
+
+@_in_common.def_vmap
+def _in_common_of_block(lanes: int, batched: Any, common: Any, own: Any) -> Any:
+    return (own, True) if batched[1] else (common, batched[0])
+
+
 def _scan_arrays(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
     """As ``_scan_elements``, with the arrays of the lanes kept together."""
     which = batched_carry(jaxpr, batched[0], batched[1], ())
@@ -258,6 +293,17 @@ def _scan_elements(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: An
 def _as_carried(atom: Any, dtype: Any, batched: bool, lanes: int) -> Any:
     atom = jnp.asarray(atom, dtype)
     return jnp.broadcast_to(atom, (lanes,)) if batched else atom
+
+
+def needed(jaxpr: Any) -> tuple[list[Any], set[Any]]:
+    """The equations that the results depend on, in their order, and all that these read."""
+    live = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    kept = []
+    for eqn in reversed(jaxpr.eqns):
+        if live.intersection(eqn.outvars):
+            kept.append(eqn)
+            live.update(v for v in eqn.invars if not isinstance(v, Literal))
+    return kept[::-1], live
 
 
 def dependent(jaxpr: Any, flags: Sequence[bool]) -> list[bool]:
@@ -381,6 +427,19 @@ def _operations(jaxpr: Any, varies: Sequence[bool], slow: list[str]) -> tuple[in
         total += count
         differ.update(zip(eqn.outvars, results, strict=True))
     return total, [not isinstance(v, Literal) and differ.get(v, False) for v in jaxpr.outvars]
+
+
+def operations_of(eqn: Any) -> int:
+    """Operations of one equation on vectors, counted by elements, with those of what it calls."""
+    name = eqn.primitive.name
+    if name in CALLS:
+        inner = eqn.params[CALLS[name]]
+        return sum(operations_of(e) for e in getattr(inner, "jaxpr", inner).eqns)
+    if name == "cond":
+        return sum(operations_of(e) for branch in eqn.params["branches"] for e in branch.jaxpr.eqns)
+    if name == "scan":
+        return eqn.params["length"] * sum(operations_of(e) for e in eqn.params["jaxpr"].jaxpr.eqns)
+    return _size_of(eqn)
 
 
 def _size_of(eqn: Any) -> int:

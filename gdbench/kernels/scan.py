@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from gdbench.contracts import Oracle, Step
-from gdbench.kernels import lanes, record
+from gdbench.kernels import lanes, record, together
 from gdbench.kernels.descent import Descent, Lane, Shared
 from gdbench.kernels.judging import End, Judge, Told, begun_after
 from gdbench.kernels.record import Seen
@@ -213,13 +213,14 @@ class Run:
     def values(self) -> dict[str, Any]:
         """The last value and the best of all steps; nothing is judged."""
 
-        def step(now: tuple[State, Any], _: None) -> Any:
+        def step(now: tuple[State, Any]) -> Any:
             after, seen = self.advance(now[0], False)
-            return (after, jnp.where(seen.value < now[1], seen.value, now[1])), ()
+            return after, jnp.where(seen.value < now[1], seen.value, now[1])
 
         def loop(now: Any) -> Any:
-            by_elements, length = self.descent.engine == "lanes", self.shape.steps
-            return lanes.scan(step, now, length, [lanes.Stage(lambda _, state: state)], (), by_elements)[0]
+            if self.descent.engine == "lanes":
+                return together.walk(step, now, self.shape.steps)
+            return lax.fori_loop(0, self.shape.steps, lambda _, now: step(now), now)
 
         run = lanes.one_piece(loop) if self.descent.one_piece else loop
         s, best = run((self.begin(), jnp.full((), jnp.inf, self.dtype)))

@@ -12,7 +12,7 @@ import pytest
 import gdbench as gd
 from gdbench import plan
 from gdbench.errors import StoreError, SuiteError
-from gdbench.kernels import execute, record
+from gdbench.kernels import execute, reach, record
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("rosenbrock", "gd", {"steps": 1000}),
@@ -31,22 +31,50 @@ def compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "_judges", {})
 
 
-def rows(problem: str, optimizer: str, settings: dict[str, Any]) -> pd.DataFrame:
+def rows(problem: str, optimizer: str, settings: dict[str, Any], engine: str = "auto") -> pd.DataFrame:
     """A sweep with lanes that converge, crawl, swing, diverge and break."""
     more = dict(settings)
     f = gd.problem(problem, dim=more.pop("dim")) if "dim" in more else gd.problem(problem)
     rates = {} if optimizer == "trial_and_error" else {"learning_rate": [1e-4, 2e-3, 0.05, 0.6, 1.0, 30.0, 1e20]}
-    return gd.sweep(f, optimizer, starts=gd.starts("sobol", 24), **rates, **more).table
+    return gd.sweep(f, optimizer, starts=gd.starts("sobol", 24), engine=engine, **rates, **more).table
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def test_a_chunk_taken_at_once_is_one_judged_point_by_point(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
-    at_once = rows(*case)
+    at_once = rows(*case, "scan")
     monkeypatch.setattr(record, "uneventful", lambda t, k, *rest: jnp.bool_(False))
     execute._judges.clear()
-    pd.testing.assert_frame_equal(at_once, rows(*case), check_exact=True)
+    pd.testing.assert_frame_equal(at_once, rows(*case, "scan"), check_exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_anew")
+@pytest.mark.parametrize("case", [case for case in CASES if case[2]["steps"] > 400], ids=lambda c: f"{c[0]}-{c[1]}")
+def test_chunks_whose_steps_go_together_are_those_judged_point_by_point(
+    monkeypatch: pytest.MonkeyPatch, case: Any
+) -> None:
+    quick, found = [], reach.quick_ranges
+
+    def note(*arguments: Any) -> list[bool]:
+        quick.append(found(*arguments))
+        return quick[-1]
+
+    monkeypatch.setattr(reach, "quick_ranges", note)
+    together = rows(*case, "lanes")
+    assert any(map(any, quick)), "nothing to compare: no steps go together"
+    monkeypatch.setattr(reach, "quick_ranges", lambda *arguments: [False])
+    close(together, rows(*case, "lanes"))
+
+
+def close(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Two programs may round otherwise: nearly all descents end alike, and at the same values."""
+    alike = (one["outcome"] == other["outcome"]) & (one["steps"] == other["steps"])
+    assert alike.mean() > 0.97
+    same = alike & one["outcome"].isin(["converged", "unfinished", "oscillating"])
+    np.testing.assert_allclose(one["f_best"][same], other["f_best"][same], rtol=1e-3, atol=1e-6)
+    assert set(one["outcome"].astype(str)) == set(other["outcome"].astype(str))
 
 
 @pytest.mark.slow
@@ -55,12 +83,7 @@ def test_a_chunk_taken_at_once_is_one_judged_point_by_point(monkeypatch: pytest.
 def test_a_judge_apart_says_what_one_within_says(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
     apart = rows(*case)
     monkeypatch.setattr(execute, "APART_UP_TO", 0)
-    within = rows(*case)
-    alike = (apart["outcome"] == within["outcome"]) & (apart["steps"] == within["steps"])
-    assert alike.mean() > 0.97  # two programs may round otherwise
-    same = alike & within["outcome"].isin(["converged", "unfinished", "oscillating"])
-    np.testing.assert_allclose(apart["f_best"][same], within["f_best"][same], rtol=1e-3, atol=1e-6)
-    assert set(apart["outcome"].astype(str)) == set(within["outcome"].astype(str))
+    close(apart, rows(*case))
 
 
 def test_cells_share_their_judge(monkeypatch: pytest.MonkeyPatch) -> None:
