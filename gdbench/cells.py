@@ -121,9 +121,9 @@ class CellRun:
         values = {axis.name: execute.to_dtype(axis.array, cell.dtype) for axis in cell.grid.axes}
 
         def columns(names: Iterable[str], fixed: Mapping[str, float]) -> dict[str, Any]:
-            return {name: values[name][at[name]] if name in values else self._same(fixed[name], n) for name in names}
+            return {name: np.take(values[name], at[name]) if name in values else self._same(fixed[name], n) for name in names}
 
-        setting = np.zeros(n, int)
+        setting = np.zeros(n if cell.choice.axes else 1, int)
         for name in cell.choice.axes:
             setting = setting * len(cell.choice.axes[name]) + at[name]
         limits = execute.to_dtype(limits, cell.dtype)
@@ -131,7 +131,7 @@ class CellRun:
         problem = cell.choice.problem
         return execute.Lane(
             columns(cell.descent.traced, cell.fixed), columns(problem.parameters, problem.parameters),
-            self._starts[at["start"]], at["start"], at["seed"], execute.Thresholds(*each),
+            np.take(self._starts, at["start"], axis=0), at["start"], at["seed"], execute.Thresholds(*each),
         )  # fmt: skip
 
     def _same(self, number: float, n: int) -> np.ndarray:

@@ -127,12 +127,15 @@ class Grid:
 
     def indices(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Position on every axis of the rows first ≤ row < last, int32 arrays."""
-        left = np.arange(first, last)
+        left = np.arange(first, last, dtype=np.int32 if self.size < 2**31 else np.int64)
         found: dict[str, np.ndarray] = {}
         for axis in reversed(self.axes):
-            # Twice as fast as np.unravel_index: a division by one number is vectorized, a remainder is not.
+            if len(axis) == 1:
+                found[axis.name] = np.broadcast_to(np.int32(0), left.shape)
+                continue
+            # Faster than np.unravel_index: a division by one number is vectorized, a remainder is not.
             above = left // len(axis)
-            found[axis.name] = (left - above * len(axis)).astype(np.int32)
+            found[axis.name] = (left - above * len(axis)).astype(np.int32, copy=False)
             left = above
         return {axis.name: found[axis.name] for axis in self.axes}
 

@@ -1,8 +1,8 @@
 """The engine ``lanes`` for descents that are judged as they go: of most chunks only how far they reach is followed.
 
 Steps of a chunk go together (``together``), and what they reach is taken at once. Where something happens in a lane,
-the chunk is gone through again and judged point by point, and what comes of that is kept for this lane alone: the two ways
-may differ in rounding, and what other lanes do must change nothing.
+chunk is gone through again and judged point by point, and what comes of that is kept for this lane alone: the two
+ways may differ in rounding, and what other lanes do must change nothing.
 """
 
 from __future__ import annotations
