@@ -233,7 +233,7 @@ def make_cell(
         descent.varying = frozenset({*names, "learning_rate"})
         descent.apart = execute.judged_apart(descent, platform)
         descent.engine = execute.engine_of(descent, platform, engine)
-        descent.apart &= descent.engine != "fused"
+        descent.apart &= descent.engine not in ("fused", "native")
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from gdbench.kernels import fused, llvm, vectors
@@ -19,6 +20,7 @@ from gdbench.kernels.chunks import Given, Steps
 from gdbench.kernels.descent import Descent
 from gdbench.kernels.elements import ELEMENTWISE, shaped
 from gdbench.kernels.fused import Launch, Program
+from gdbench.kernels.instructions import NoVectorRule, Writer
 
 MISSING = vectors.missing(ELEMENTWISE)
 """Elementwise primitives that have no instructions here."""
@@ -73,3 +75,21 @@ def group_program(descent: Descent, given: Given, width: int, at_once: bool = Tr
         for _ in range(leaf.size)
     ]
     return Group(jax.make_jaxpr(descend)(*atoms), program.differ, program.finish.shape)
+
+
+def machine_code(group: Group, width: int, dtype: Any) -> bytes:
+    """The machine code of a group's program."""
+    return llvm.object_code(vectors.write_module(Writer(width, dtype, llvm.host()), group.program))
+
+
+WORDS_IN_REGISTERS = 6, 24
+"""Numbers of a lane's state up to which four, and two, registers of lanes are worked on at once: their operations do not
+wait for each other, as long as most of what they carry stays in registers."""
+
+
+def group_lanes(descent: Descent, dtype: Any) -> int:
+    """Lanes of a group, by problem, optimizer, dtype and the size of a register."""
+    words = descent.problem.dim + descent.facts.words
+    few, many = WORDS_IN_REGISTERS
+    registers = 4 if words <= few else 2 if words <= many else 1
+    return registers * llvm.host().bits // (8 * np.dtype(dtype).itemsize)

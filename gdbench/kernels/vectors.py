@@ -299,7 +299,7 @@ def write_module(w: Writer, closed: Any) -> str:
         _store(w, i, w.spread(v))
     before, after, declared = FLUSH
     attributes = (
-        f'attributes #0 = {{ nounwind "prefer-vector-width"="{w.target.bits}"'
+        f'attributes #0 = {{ nounwind alignstack=64 "stackrealign" "prefer-vector-width"="{w.target.bits}"'
         f' "min-legal-vector-width"="{w.target.bits}" }}\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n"
     )
