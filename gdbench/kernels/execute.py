@@ -80,18 +80,29 @@ def engine_refusal(descent: Descent, platform: str, engine: str = "lanes") -> st
 
 
 def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
-    """The engine by the rule: ``lanes`` where it serves, else ``scan``; never ``fused``, which no GPU has run yet.
+    """The engine by the rule, or the one that is asked for.
 
     Raises:
         SuiteError: for an engine that is asked for where it does not serve.
     """
     if wanted == "scan":
         return wanted
-    engine = "lanes" if wanted == "auto" else wanted
-    why = engine_refusal(descent, platform, engine)
-    if why and wanted != "auto":
+    if wanted == "auto":
+        return ruled(descent, platform)[0]
+    why = engine_refusal(descent, platform, wanted)
+    if why:
         raise SuiteError([f"the engine {wanted!r} does not serve {descent.optimizer.name} here: {why}"])
-    return "scan" if why else engine
+    return wanted
+
+
+def ruled(descent: Descent, platform: str) -> tuple[str, str | None]:
+    """The engine by the rule, and for ``scan`` why it is not ``lanes``: ``native`` where it serves and pays, then
+    ``lanes``; never ``fused``, which no GPU has run yet.
+    """
+    if engine_refusal(descent, platform, "native") is None and native.pays(descent):
+        return "native", None
+    why = engine_refusal(descent, platform)
+    return ("scan" if why else "lanes"), why
 
 
 APART_UP_TO = 400

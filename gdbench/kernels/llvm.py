@@ -125,6 +125,6 @@ class Code:
         signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)
         self._run = signature(address)
 
-    def run(self, columns_in: Any, columns_out: Any, following: Any, groups: int) -> None:
-        """Take groups until all are begun; the columns are tables of pointers."""
-        self._run(columns_in, columns_out, ctypes.addressof(following), groups)
+    def run(self, given: int, results: int, begun: int, groups: int) -> None:
+        """Take groups until all are begun; addresses of two tables of columns and of a counter."""
+        self._run(given, results, begun, groups)

@@ -93,3 +93,15 @@ def group_lanes(descent: Descent, dtype: Any) -> int:
     few, many = WORDS_IN_REGISTERS
     registers = 4 if words <= few else 2 if words <= many else 1
     return registers * llvm.host().bits // (8 * np.dtype(dtype).itemsize)
+
+
+PAYS_FROM = 1
+"""Steps from which its speed makes up for what it takes to compile beside the other engines."""
+
+PAYS_UP_TO = 600
+"""Operations of a step beyond which it takes longer to compile than it saves."""
+
+
+def pays(descent: Descent) -> bool:
+    """Whether a descent that it serves is best run by it, by problem, optimizer and steps alone."""
+    return descent.shape.steps >= PAYS_FROM and descent.facts.operations <= PAYS_UP_TO

@@ -6,6 +6,7 @@ import concurrent.futures
 import ctypes
 import functools
 import itertools
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -38,13 +39,29 @@ class Leaf(NamedTuple):
     asked: tuple[bool, ...]
 
 
-class Pending(NamedTuple):
-    """A dispatch that runs: its threads, what they write, so many lanes of it, and all that must stay in memory."""
+@dataclass(eq=False)
+class Pending:
+    """A dispatch: so many lanes, groups of which are begun one after the other by the threads that run it.
 
-    running: list[concurrent.futures.Future[None]]
-    columns: list[np.ndarray]
+    Its arrays live as long as any of its threads does.
+    """
+
+    code: llvm.Code
+    given: list[np.ndarray | None]
+    records: list[np.ndarray]
     lanes: int
-    held: Any
+    groups: int
+    running: list[concurrent.futures.Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._begun = ctypes.c_int64(0)
+        sides = self.given, self.records
+        self._tables = [np.array([0 if c is None else c.ctypes.data for c in side], np.uintp) for side in sides]
+
+    def run(self) -> None:
+        """Take groups until all are begun."""
+        given, records = (table.ctypes.data for table in self._tables)
+        self.code.run(given, records, ctypes.addressof(self._begun), self.groups)
 
     def block_until_ready(self) -> Pending:
         """Wait for it."""
@@ -124,15 +141,14 @@ class NativeProgram(Program):
             for leaf in self._records.values()
             for _ in range(int(np.prod(leaf.shape)))
         ]
-        tables = [np.array([0 if c is None else c.ctypes.data for c in side], np.uintp) for side in (columns, out)]
-        begun, count = ctypes.c_int64(0), self.mesh.devices.size
-        job = functools.partial(self._code.run, tables[0].ctypes.data, tables[1].ctypes.data, begun, groups)
-        running = [_threads(count).submit(job) for _ in range(min(count, groups))]
-        return Pending(running, out, n, (columns, tables, begun, self._code))
+        pending = Pending(self._code, columns, out, n, groups)
+        count = self.mesh.devices.size
+        pending.running = [_threads(count).submit(pending.run) for _ in range(min(count, groups))]
+        return pending
 
     def fetch(self, pending: Pending) -> dict[str, np.ndarray]:
         """Wait for a dispatch; its records as NumPy arrays [lanes, …]."""
-        left = iter(pending.block_until_ready().columns)
+        left = iter(pending.block_until_ready().records)
         records = {}
         for name, leaf in self._records.items():
             parts = [next(left)[: pending.lanes] for _ in range(int(np.prod(leaf.shape)))]

@@ -13,7 +13,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from gdbench.kernels.elements import CALLS
-from gdbench.kernels.instructions import FUNCTIONS, NoVectorRule, Value, Writer
+from gdbench.kernels.instructions import FUNCTIONS, TABLE_BYTES, NoVectorRule, Value, Writer
 
 Rule = Callable[[Writer, Any, list[Value]], Value]
 
@@ -247,7 +247,7 @@ CONTROL: dict[str, Callable[[Writer, Any, list[Value]], list[Value]]] = {"while"
 
 
 GROUP = """
-define internal void @group(ptr noalias %in, ptr noalias %out, i64 %at) #0 noinline {{
+define internal void @group(ptr noalias %in, ptr noalias %out, ptr noalias %memo, i64 %at) #0 noinline {{
 entry:
 {body}
   ret void
@@ -257,14 +257,16 @@ entry:
 RUN = """
 define void @run(ptr %in, ptr %out, ptr %next, i64 %groups) #0 {{
 entry:
-{before}  br label %more
+{before}  %memo = alloca i8, i64 {memory}, align 64
+  call void @llvm.memset.p0.i64(ptr %memo, i8 -1, i64 {memory}, i1 false)
+  br label %more
 more:
   %n = atomicrmw add ptr %next, i64 1 monotonic
   %left = icmp slt i64 %n, %groups
   br i1 %left, label %go, label %end
 go:
   %at = mul i64 %n, {width}
-  call void @group(ptr %in, ptr %out, i64 %at)
+  call void @group(ptr %in, ptr %out, ptr %memo, i64 %at)
   br label %more
 end:
 {after}  ret void
@@ -281,7 +283,7 @@ FLUSH = (
   call void @llvm.x86.sse.ldmxcsr(ptr %ours)
 """,
     "  call void @llvm.x86.sse.ldmxcsr(ptr %held)\n",
-    "declare void @llvm.x86.sse.stmxcsr(ptr)\ndeclare void @llvm.x86.sse.ldmxcsr(ptr)\n",
+    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\ndeclare void @llvm.x86.sse.stmxcsr(ptr)\ndeclare void @llvm.x86.sse.ldmxcsr(ptr)\n",
 )
 """Numbers below the smallest normal one are 0, as in what XLA compiles."""
 
@@ -302,10 +304,12 @@ def write_module(w: Writer, closed: Any) -> str:
         f'attributes #0 = {{ nounwind alignstack=64 "stackrealign" "prefer-vector-width"="{w.target.bits}"'
         f' "min-legal-vector-width"="{w.target.bits}" }}\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n"
+        '!0 = !{!"branch_weights", i32 1000000, i32 1}\n'
     )
     return "".join([
         f'target triple = "{w.target.triple}"\n', declared, "\n".join(w.declared.values()), "\n",
-        GROUP.format(body="\n".join(w.lines)), RUN.format(before=before, after=after, width=w.width), attributes,
+        *w.functions.values(), GROUP.format(body="\n".join(w.lines)),
+        RUN.format(before=before, after=after, width=w.width, memory=len(w.tables) * TABLE_BYTES or 64), attributes,
     ])  # fmt: skip
 
 
