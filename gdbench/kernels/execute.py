@@ -337,7 +337,9 @@ class Program:
             packed, layout = pack(jax.vmap(one)(own, walked))
             return packed
 
-        key = saved.key_of("judge", rules, blocks, self._where(), shapes_of((limits, walked, common)), compiler_options())
+        key = saved.key_of(
+            "judge", rules, blocks, self._where(), shapes_of((limits, walked, common)), compiler_options()
+        )
 
         def build() -> tuple[Any, Any]:
             kept = saved.load(key, list(self.mesh.devices.flat))

@@ -20,7 +20,7 @@ from gdbench.kernels.chunks import Given, Steps
 from gdbench.kernels.descent import Descent
 from gdbench.kernels.elements import ELEMENTWISE, shaped
 from gdbench.kernels.fused import Launch, Program
-from gdbench.kernels.instructions import NoVectorRule, Writer
+from gdbench.kernels.instructions import Writer
 
 MISSING = vectors.missing(ELEMENTWISE)
 """Elementwise primitives that have no instructions here."""
@@ -82,16 +82,14 @@ def machine_code(group: Group, width: int, dtype: Any) -> bytes:
     return llvm.object_code(vectors.write_module(Writer(width, dtype, llvm.host()), group.program))
 
 
-WORDS_IN_REGISTERS = 6, 24
-"""Numbers of a lane's state up to which four, and two, registers of lanes are worked on at once: their operations do not
-wait for each other, as long as most of what they carry stays in registers."""
+WORDS_IN_REGISTERS = 24
+"""Numbers of a lane's state up to which two registers of lanes are worked on at once: their operations do not wait for
+each other, and most of what they carry stays in registers. More of them take longer to compile and are no faster."""
 
 
 def group_lanes(descent: Descent, dtype: Any) -> int:
     """Lanes of a group, by problem, optimizer, dtype and the size of a register."""
-    words = descent.problem.dim + descent.facts.words
-    few, many = WORDS_IN_REGISTERS
-    registers = 4 if words <= few else 2 if words <= many else 1
+    registers = 2 if descent.problem.dim + descent.facts.words <= WORDS_IN_REGISTERS else 1
     return registers * llvm.host().bits // (8 * np.dtype(dtype).itemsize)
 
 
