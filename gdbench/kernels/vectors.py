@@ -6,7 +6,7 @@ loops and branches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,13 +111,13 @@ RULES: dict[str, Rule] = {
     "ceil": lambda w, eqn, x: w.intrinsic("ceil", x[0]),
     "clamp": _clamp,
     "convert_element_type": lambda w, eqn, x: w.convert(x[0], eqn.params["new_dtype"]),
-    "div": lambda w, eqn, x: w.divide(*x),
+    "div": lambda w, eqn, x: w.divide(x[0], x[1]),
     "floor": lambda w, eqn, x: w.intrinsic("floor", x[0]),
     "integer_pow": lambda w, eqn, x: w.integer_power(x[0], eqn.params["y"]),
     "is_finite": _finite,
     "logistic": _logistic,
-    "max": lambda w, eqn, x: w.larger(*x),
-    "min": lambda w, eqn, x: w.larger(*x, how="lt"),
+    "max": lambda w, eqn, x: w.larger(x[0], x[1]),
+    "min": lambda w, eqn, x: w.larger(x[0], x[1], "lt"),
     "mul": lambda w, eqn, x: w.multiply(*x),
     "neg": lambda w, eqn, x: w.negate(x[0]),
     "not": _not,
@@ -125,7 +125,7 @@ RULES: dict[str, Rule] = {
     "pow": _power,
     "reduce_max": _largest,
     "reduce_precision": _reduced_precision,
-    "rem": lambda w, eqn, x: w.divide(*x, remainder=True),
+    "rem": lambda w, eqn, x: w.divide(x[0], x[1], remainder=True),
     "round": _round,
     "rsqrt": _rsqrt,
     "select_n": _select,
@@ -141,7 +141,7 @@ RULES: dict[str, Rule] = {
 """A primitive's name, and the instructions it becomes."""
 
 
-def missing(names: Sequence[str] | set[str]) -> set[str]:
+def missing(names: Iterable[str]) -> set[str]:
     """Those elementwise primitives that have no rule here."""
     return set(names) - set(RULES)
 
@@ -154,7 +154,8 @@ def write_jaxpr(w: Writer, jaxpr: Any, consts: Sequence[Value], args: Sequence[V
     env: dict[Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
     def read(v: Any) -> Value:
-        return w.number(v.val, v.aval.dtype, bool(v.aval.shape)) if isinstance(v, Literal) else env[v]
+        aval: Any = v.aval
+        return w.number(v.val, aval.dtype, bool(aval.shape)) if isinstance(v, Literal) else env[v]
 
     for eqn in jaxpr.eqns:
         results = _write_equation(w, eqn, [read(v) for v in eqn.invars])
@@ -283,7 +284,10 @@ FLUSH = (
   call void @llvm.x86.sse.ldmxcsr(ptr %ours)
 """,
     "  call void @llvm.x86.sse.ldmxcsr(ptr %held)\n",
-    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\ndeclare void @llvm.x86.sse.stmxcsr(ptr)\ndeclare void @llvm.x86.sse.ldmxcsr(ptr)\n",
+    "".join(
+        f"declare void @llvm.{name}\n"
+        for name in ("memset.p0.i64(ptr, i8, i64, i1)", "x86.sse.stmxcsr(ptr)", "x86.sse.ldmxcsr(ptr)")
+    ),
 )
 """Numbers below the smallest normal one are 0, as in what XLA compiles."""
 

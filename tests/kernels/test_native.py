@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +21,11 @@ import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import OUTCOMES, Optimizer, ProblemFamily
 from gdbench.errors import CellError, SuiteError
-from gdbench.kernels import execute, llvm, native, native_program, saved, vectors
+from gdbench.kernels import execute, llvm, native, native_program, saved, scale, vectors
 from gdbench.kernels.descent import Descent, Lane, Shared, join, numerics
 from gdbench.kernels.instructions import Writer
 from gdbench.kernels.layout import Shape
-from gdbench.plan import plain_descent
+from gdbench.plan import plain_descent, resolve_problem
 
 SCRIPT = Path(__file__).parents[1] / "gpu" / "measure.py"
 _spec = importlib.util.spec_from_file_location("measure", SCRIPT)
@@ -108,15 +109,16 @@ def by_instructions(ask: Any, *columns: np.ndarray) -> list[np.ndarray]:
 ASKS: dict[str, Any] = {
     "arithmetic": lambda x, y: (x + y, x - y, x * y, x / y, -x, abs(x), x**3, x**-2, lax.square(x)),
     "a sum of products": lambda x, y: (x * y + x, x - x * y, x * y - y, x * y + y * y),
-    "the larger": lambda x, y: (lax.max(x, y), lax.min(x, y), lax.clamp(-1.0, x, 1.0), jax.numpy.sign(x)),
-    "comparisons": lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y, ~(x < y), (x < y) | (x > 1), (x < y) ^ True),
-    "choices": lambda x, y: (jax.numpy.where(x < y, x, y), jax.numpy.isfinite(x), lax.select_n(x < 0, x, y)),
-    "rounding": lambda x, y: (jax.numpy.floor(x), jax.numpy.ceil(x), jax.numpy.round(x), lax.round(x)),
-    "roots": lambda x, y: (jax.numpy.sqrt(x), lax.rsqrt(x), jax.numpy.cbrt(x)),
+    "the larger": lambda x, y: (lax.max(x, y), lax.min(x, y), lax.clamp(-1.0, x, 1.0), jnp.sign(x)),
+    "comparisons": lambda x, y: (x < y, x <= y, x > y, x >= y, x == y, x != y),
+    "logic": lambda x, y: (~(x < y), (x < y) | (x > 1), (x < y) ^ True, (x < y) & (y > 0)),
+    "choices": lambda x, y: (jnp.where(x < y, x, y), jnp.isfinite(x), lax.select_n(x < 0, x, y)),
+    "rounding": lambda x, y: (jnp.floor(x), jnp.ceil(x), jnp.round(x), lax.round(x)),
+    "roots": lambda x, y: (jnp.sqrt(x), lax.rsqrt(x), jnp.cbrt(x)),
     "whole numbers": lambda x, y: (x.astype(int), (x > 0).astype(int) + 1, (x < y).astype(x.dtype)),
-    "powers": lambda x, y: (jax.numpy.exp(x), jax.numpy.log(x), jax.numpy.expm1(x), jax.numpy.log1p(x), x**y, jax.numpy.exp2(x)),
-    "waves": lambda x, y: (jax.numpy.sin(x), jax.numpy.cos(x), jax.numpy.tan(x), jax.numpy.tanh(x), jax.numpy.arctan(x)),
-    "others": lambda x, y: (jax.numpy.arctan2(x, y), jax.numpy.cosh(x), jax.numpy.sinh(x), jax.nn.sigmoid(x), jax.scipy.special.erf(x)),
+    "powers": lambda x, y: (jnp.exp(x), jnp.log(x), jnp.expm1(x), jnp.log1p(x), x**y, jnp.exp2(x)),
+    "waves": lambda x, y: (jnp.sin(x), jnp.cos(x), jnp.tan(x), jnp.tanh(x), jnp.arctan(x)),
+    "others": lambda x, y: (jnp.arctan2(x, y), jnp.cosh(x), jnp.sinh(x), jax.nn.sigmoid(x), lax.erf(x)),
     "what is left": lambda x, y: (lax.rem(x, y),),
 }  # fmt: skip
 
@@ -144,7 +146,7 @@ def test_instructions(what: str, dtype: str) -> None:
 def test_instructions_on_whole_numbers() -> None:
     def ask(x: Any, y: Any) -> Any:
         return (
-            x + y, x - y, x * y, lax.div(x, y), lax.rem(x, y), lax.max(x, y), -x, abs(x), jax.numpy.sign(x), x & y, x | y,
+            x + y, x - y, x * y, lax.div(x, y), lax.rem(x, y), lax.max(x, y), -x, abs(x), jnp.sign(x), x & y, x | y,
             x ^ y, ~x, lax.shift_left(x, y), lax.shift_right_arithmetic(x, y), lax.shift_right_logical(x, y), x < y,
             x.astype("float32"), x.astype(bool), x**3,
         )  # fmt: skip
@@ -175,10 +177,10 @@ def test_what_lanes_share_is_remembered() -> None:
     def ask(x: Any) -> Any:
         def body(loop: Any) -> Any:
             k, s = loop
-            decay = jax.numpy.power(jax.numpy.float32(0.9), k.astype("float32"))
-            return k + 1, s + x * decay * jax.numpy.cos(k * jax.numpy.float32(0.37))
+            decay = jnp.power(jnp.float32(0.9), k.astype("float32"))
+            return k + 1, s + x * decay * jnp.cos(k * jnp.float32(0.37))
 
-        return lax.while_loop(lambda loop: loop[0] < 5000, body, (jax.numpy.int32(0), jax.numpy.zeros_like(x)))[1]
+        return lax.while_loop(lambda loop: loop[0] < 5000, body, (jnp.int32(0), jnp.zeros_like(x)))[1]
 
     x = np.linspace(0.5, 2, 100).astype(np.float32)
     np.testing.assert_allclose(by_instructions(ask, x)[0], np.asarray(jax.jit(ask)(x)), rtol=1e-5)
@@ -213,12 +215,25 @@ def test_descents_agree_with_scan(
 CHAOTIC = {"barzilai_borwein": 0.3}
 """Share of the lanes that agree where every rounding grows at every step."""
 
+UNRESOLVED = {"bbob/f16", "bbob/f23"}
+"""Problems whose gradient float32 does not resolve."""
+
 
 def _agrees(problem: str, optimizer: str) -> None:
     reason = native.refusal(plain_descent(problem, optimizer))
     if reason is not None:
         pytest.skip(reason)
-    agree(*both(problem, optimizer, 60, False, (1e-5, 1e-3)), least=CHAOTIC.get(optimizer, 0.9))
+    rates, dtype = (1e-5, 1e-3), "float64" if problem in UNRESOLVED else "float32"
+    if optimizer == "gd":
+        # Steps that are short beside the box: long ones are chaotic on many of the problems.
+        found = resolve_problem(problem)
+        low, high = found.box or (0, 1)
+        reach = (
+            float(np.max(np.asarray(high) - np.asarray(low)))
+            / scale.measure_scales(found, [dict(found.parameters)])[0][1]
+        )
+        rates = 1e-8 * reach, 1e-5 * reach
+    agree(*both(problem, optimizer, 60, False, rates, dtype), least=CHAOTIC.get(optimizer, 0.9))
 
 
 @here
