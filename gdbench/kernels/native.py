@@ -29,9 +29,15 @@ MOST_OPERATIONS = 1200
 """Operations of a step, which is compiled several times over."""
 
 
+MOST_MINIMIZERS = 1000
+"""Coordinates of known minimizers: the distance to each of them is written out."""
+
+
 def refusal(descent: Descent) -> str | None:
     """Why the engine does not serve a descent, or None."""
-    return llvm.refusal() or fused.refused_by(descent, MISSING, "no instructions for", MOST_OPERATIONS)
+    why = llvm.refusal() or fused.refused_by(descent, MISSING, "no instructions for", MOST_OPERATIONS)
+    known = 0 if descent.problem.minimizers is None else np.size(descent.problem.minimizers)
+    return why or (f"{known} coordinates of minimizers, over {MOST_MINIMIZERS}" if known > MOST_MINIMIZERS else None)
 
 
 class Rounded(Steps):
@@ -93,13 +99,11 @@ def group_lanes(descent: Descent, dtype: Any) -> int:
     return registers * llvm.host().bits // (8 * np.dtype(dtype).itemsize)
 
 
-PAYS_FROM = 1
-"""Steps from which its speed makes up for what it takes to compile beside the other engines."""
-
 PAYS_UP_TO = 600
-"""Operations of a step beyond which it takes longer to compile than it saves."""
+"""Operations of a step beyond which compiling it takes longer than it saves. Below, it takes as long as the other
+engines take for a short descent, half as long for a long one, and every step is faster."""
 
 
 def pays(descent: Descent) -> bool:
-    """Whether a descent that it serves is best run by it, by problem, optimizer and steps alone."""
-    return descent.shape.steps >= PAYS_FROM and descent.facts.operations <= PAYS_UP_TO
+    """Whether a descent that it serves is best run by it."""
+    return descent.facts.operations <= PAYS_UP_TO
