@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-EXTRA = "the engine 'native' needs LLVM: pip install 'gdbench[native]'"
+EXTRA = "it needs LLVM: pip install 'gdbench[native]'"
 
 VECTOR_LIBRARY = "libmvec.so.1"
 """Where glibc keeps its functions of whole registers, on x86-64."""
