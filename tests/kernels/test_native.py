@@ -63,7 +63,7 @@ def both(
     descent = measure.descent_of(problem, optimizer, steps, full)
     with numerics(dtype):
         block = measure.block_of(descent, LANES, dtype, rates)
-        # Compiled with few optimizations, which take most of the time; without any, jaxlib 0.10.2 gives NaN on bbob/f22.
+        # Few optimizations, which take most of the time; without any, jaxlib 0.10.2 gives NaN on bbob/f22.
         options = execute.compiler_options() | {"xla_backend_optimization_level": 1}
         scan = measure.engine(descent, "scan").lower(*block).compile(options)(*block)
         scan = {name: np.asarray(a) for name, a in scan.items()}
