@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from gdbench.contracts import CONVERGED, RESTS, TRAPPED
 from gdbench.errors import CellError
-from gdbench.kernels import execute, host, rest
+from gdbench.kernels import execute, host, native_program, rest
 from gdbench.plan import CLASSIFIED_DIMENSION, Cell, noise_word, thresholds
 from gdbench.rows import to_table
 from gdbench.suite import Trial
@@ -205,7 +205,8 @@ def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None =
         # (jaxlib 0.10.2: gauss_newton with singular values, 64 lanes a block). The devices change no row.
         devices = devices[:1]
     tile = tile or execute.tile_of(cell.descent, cell.dtype, cell.block, -(-blocks // len(devices)) * cell.block)
-    return CellRun(cell, trial, execute.Program(cell.descent, cell.dtype, cell.block, tile, devices))
+    kind = native_program.NativeProgram if cell.descent.engine == "native" else execute.Program
+    return CellRun(cell, trial, kind(cell.descent, cell.dtype, cell.block, tile, devices))
 
 
 def compiled_ahead(runs: Sequence[CellRun], progress: Progress) -> Iterator[tuple[CellRun, Exception | None]]:

@@ -177,7 +177,7 @@ def run(
     report: Annotated[bool, typer.Option(help="write the report at the end")] = True,
     results: Annotated[Path, typer.Option(help="folder of all runs")] = Path("results"),
     tile: Annotated[int | None, typer.Option(min=1, help="blocks a dispatch; changes nothing but speed")] = None,
-    engine: Annotated[str, typer.Option(help="auto, scan, lanes or fused; rounding may differ")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, scan, lanes, native or fused; rounding may differ")] = "auto",
     allow_code: CODE = False,
     as_json: JSON = False,
 ) -> None:

@@ -187,8 +187,7 @@ def engines(as_json: bool) -> None:
     ):
         for name in names:
             problem, optimizer = ("rosenbrock", name) if kind == "optimizer" else (name, "gd")
-            refusal = execute.engine_refusal(plan.plain_descent(problem, optimizer), platform)
-            engine = "lanes" if refusal is None else "scan"
+            engine, refusal = execute.ruled(plan.plain_descent(problem, optimizer), platform)
             rows.append({"what": kind, "name": name, "engine": engine, "because": refusal or ""})
     if as_json:
         terminal.print_json(rows)

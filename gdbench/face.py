@@ -166,7 +166,7 @@ def sweep(
         record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
             norm of descents that stop early, and takes longer; or a list of columns, of which f_final, f_best,
             gap_final and gap_best alone are found quickest: nothing is judged, and the best is that of all steps.
-        engine: "scan", "lanes" or "fused" in place of the rule; rounding may differ.
+        engine: "scan", "lanes", "native" or "fused" in place of the rule; rounding may differ.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
         block: lanes of a block, a power of two of at least 64, in place of the rule; rounding may differ.
@@ -272,7 +272,7 @@ def run(
         quick: a thinned grid, in a folder of its own.
         devices: use at most so many local devices.
         tile: blocks a dispatch; changes nothing but speed.
-        engine: "scan", "lanes" or "fused" in place of the rule; rounding may differ.
+        engine: "scan", "lanes", "native" or "fused" in place of the rule; rounding may differ.
         timeout: seconds a cell may take.
         results: where the runs are.
         progress: a ``gdbench.runner.Progress``.

@@ -233,7 +233,7 @@ def make_cell(
         descent.varying = frozenset({*names, "learning_rate"})
         descent.apart = execute.judged_apart(descent, platform)
         descent.engine = execute.engine_of(descent, platform, engine)
-        descent.apart &= descent.engine != "fused"
+        descent.apart &= descent.engine not in ("fused", "native")
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
@@ -247,7 +247,7 @@ def make_cell(
         "starts": _digest(starts), "data": [_digest((p.data, p.held_out)) for p in choice.instances], "seed": seed,
         "targets": targets, "limits": limits_of, "facts": [_facts(p) for p in choice.instances],
         "code": [numerical_code(), *_user_code(choice, optimizer)], "platform": platform,
-        "versions": _versions(),
+        "versions": _versions(descent.engine),
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -392,8 +392,9 @@ def _version(name: str) -> str:
     return importlib.metadata.version(name)
 
 
-def _versions() -> list[str]:
-    return [_version(name) for name in ("jax", "jaxlib", "optax", "optimistix", "scipy", "cma")]
+def _versions(engine: str) -> list[str]:
+    compilers = ("jax", "jaxlib", "llvmlite") if engine == "native" else ("jax", "jaxlib")
+    return [_version(name) for name in (*compilers, "optax", "optimistix", "scipy", "cma")]
 
 
 @functools.lru_cache(maxsize=4096)

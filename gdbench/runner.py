@@ -31,8 +31,8 @@ class Options:
     """How a run is executed; none of it changes a row, but for ``block``, where rounding may differ.
 
     ``devices`` limits the local devices, ``tile`` sets the blocks a dispatch, ``timeout`` the seconds a cell may take,
-    ``block`` the lanes of a block in place of the rule (a power of two of at least 64), ``engine`` "scan", "lanes" or
-    "fused".
+    ``block`` the lanes of a block in place of the rule (a power of two of at least 64), ``engine`` "scan", "lanes",
+    "native" or "fused".
     """
 
     devices: int | None = None

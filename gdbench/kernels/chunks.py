@@ -23,7 +23,8 @@ class Reach(NamedTuple):
 
     Attributes:
         low: the least value, and ``high`` the largest; a NaN may be lost here.
-        squares: sum of the squared coordinates, NaN or infinite where a value or a coordinate is.
+        lengths: sum of |x_i| over all points, NaN or infinite where a coordinate is, and ``values`` of the values: sums
+            cost the least, and what a sum tells of the largest of its terms is enough nearly always.
         above: the last step above the tolerance, -1 for none.
         tracked: the largest of what ``rate`` follows, and ``least_tracked`` the least.
         first: value and what ``rate`` follows at the first point, and ``last`` at the last one.
@@ -34,7 +35,8 @@ class Reach(NamedTuple):
 
     low: Any
     high: Any
-    squares: Any
+    lengths: Any
+    values: Any
     above: Any
     tracked: Any = ()
     least_tracked: Any = ()
@@ -143,7 +145,7 @@ class Steps:
         """Before the first point of a chunk."""
         dtype, full, within = given[0].x0.dtype, self.shape.full, self.within
         top, none, zero = jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
-        reach = Reach(top, -top, zero, none - 1)
+        reach = Reach(top, -top, zero, zero, none - 1)
         if self.layout.by_gradient:
             reach = reach._replace(tracked=-top, least_tracked=top if within.opening else ())
         if within.opening:
@@ -158,12 +160,12 @@ class Steps:
         after, seen = run.advance(s, self.within.watched)
         seen = seen._replace(value=self.rounded(seen.value))
         limits, value, k = run.lane.thresholds, seen.value, s.k
-        squares = reach.squares + 0.0 * value + jnp.sum(s.x * s.x)
+        lengths = reach.lengths + jnp.sum(jnp.abs(s.x))
         if run.optimizer.judge is not None:
-            squares += jnp.sum(run.judged_point(s.x, s.optimizer) ** 2)
+            lengths += jnp.sum(jnp.abs(run.judged_point(s.x, s.optimizer)))
         reach = reach._replace(
-            low=_at_least(reach.low, value), high=_at_most(reach.high, value), squares=squares,
-            above=jnp.where(value - limits.floor <= limits.tolerance, reach.above, k),
+            low=_at_least(reach.low, value), high=_at_most(reach.high, value), lengths=lengths,
+            values=reach.values + value, above=jnp.where(value - limits.floor <= limits.tolerance, reach.above, k),
         )  # fmt: skip
         tracked = record.followed(seen, limits, self.layout)
         if record.asked(reach.tracked):
@@ -183,10 +185,10 @@ class Steps:
             if self.within.first < self.since:
                 late = k >= self.since
                 moved, turn, length = moved & late, jnp.where(late, turn, 0), jnp.where(late, length, 0)
-            # A NaN among the lengths is told by the squares of the chunk.
+            # A NaN among the lengths of gradients is told by this sum.
             reach = reach._replace(
                 moved=reach.moved | moved, turn=_at_least(turn, reach.turn), steep=_at_most(reach.steep, length),
-                squares=reach.squares + 0.0 * length,
+                values=reach.values + length,
             )  # fmt: skip
         if self.shape.full:
             crossed = (seen.deeds.turn < 0).astype(jnp.int32)
@@ -213,9 +215,8 @@ class Steps:
     def events(self, given: Given, k: Any, t: Tracker, reach: Reach) -> Any:
         """1 where the chunk from step k on has to be judged point by point, else 0."""
         run = self.run(given)
-        # Far from the start, at worst; what is too large for its square counts as far, and is looked at closely.
-        room = run.far - jnp.max(jnp.abs(run.lane.x0))
-        near = (reach.squares < jnp.inf) & (1.01 * reach.squares <= room * room) & (room > 0)
+        # Where the sum of all distances is near enough, each of them is; sums are rounded.
+        near = (1.01 * reach.lengths + jnp.max(jnp.abs(run.lane.x0)) <= run.far) & jnp.isfinite(reach.values)
         floor = run.lane.thresholds.floor
         low = reach.least_tracked if record.asked(reach.least_tracked) else reach.low - floor
         high = reach.tracked if record.asked(reach.tracked) else reach.high - floor

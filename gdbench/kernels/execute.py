@@ -19,7 +19,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.errors import SuiteError
-from gdbench.kernels import fused, reach, saved
+from gdbench.kernels import fused, native, reach, saved
 from gdbench.kernels import lanes as lanes_engine
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
@@ -58,17 +58,19 @@ def compile_count() -> int:
     return _compiles
 
 
-ENGINES = ("auto", "scan", "lanes", "fused")
+ENGINES = ("auto", "scan", "lanes", "fused", "native")
 
 
 def engine_refusal(descent: Descent, platform: str, engine: str = "lanes") -> str | None:
-    """Why the engine ``lanes`` or ``fused`` does not serve a descent, or None.
+    """Why the engine ``lanes``, ``fused`` or ``native`` does not serve a descent, or None.
 
     On a CPU ``fused`` is interpreted: slow, but all of it is there to be tested.
     """
     if engine == "fused":
         served = platform in ("cpu", "gpu", "cuda")
         return fused.refusal(descent) if served else f"it has no kernel for a {platform}"
+    if engine == "native":
+        return native.refusal(descent) if platform == "cpu" else f"it has no code for a {platform}"
     if platform != "cpu":
         return f"it is slower than scan on a {platform}"
     if descent.optimizer.host is not None:
@@ -78,18 +80,29 @@ def engine_refusal(descent: Descent, platform: str, engine: str = "lanes") -> st
 
 
 def engine_of(descent: Descent, platform: str, wanted: str = "auto") -> str:
-    """The engine by the rule: ``lanes`` where it serves, else ``scan``; never ``fused``, which no GPU has run yet.
+    """The engine by the rule, or the one that is asked for.
 
     Raises:
         SuiteError: for an engine that is asked for where it does not serve.
     """
     if wanted == "scan":
         return wanted
-    engine = "lanes" if wanted == "auto" else wanted
-    why = engine_refusal(descent, platform, engine)
-    if why and wanted != "auto":
+    if wanted == "auto":
+        return ruled(descent, platform)[0]
+    why = engine_refusal(descent, platform, wanted)
+    if why:
         raise SuiteError([f"the engine {wanted!r} does not serve {descent.optimizer.name} here: {why}"])
-    return "scan" if why else engine
+    return wanted
+
+
+def ruled(descent: Descent, platform: str) -> tuple[str, str | None]:
+    """The engine by the rule, and for ``scan`` why it is not ``lanes``: ``native`` where it serves and pays, then
+    ``lanes``; never ``fused``, which no GPU has run yet.
+    """
+    if engine_refusal(descent, platform, "native") is None and native.pays(descent):
+        return "native", None
+    why = engine_refusal(descent, platform)
+    return ("scan" if why else "lanes"), why
 
 
 APART_UP_TO = 400
@@ -120,7 +133,7 @@ def tile_of(descent: Descent, dtype: Any, block: int, lanes: int) -> int:
     """Blocks a dispatch on each device, of so many lanes there: enough to keep it busy, or as many as are judged."""
     if not descent.apart:
         # Blocks of the engine ``lanes`` are small and soon done: a dispatch must outlast what the host does for it.
-        most = LANES_DISPATCHED // block if descent.engine == "lanes" else MOST_TILE
+        most = LANES_DISPATCHED // block if descent.engine in ("lanes", "native") else MOST_TILE
         return max(1, min(most, -(-lanes // block)))
     words = 4 + descent.problem.dim * bool(descent.shape.path_steps)
     fitting = WALK_BYTES // (words * np.dtype(dtype).itemsize * descent.shape.steps)
@@ -135,7 +148,7 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     many as emit what stays in the first-level cache, and as XLA does not spread over threads. On a GPU 65,536, of the
     engine ``fused`` 262,144; fewer where a lane is large.
     """
-    if descent.optimizer.host is not None:
+    if descent.optimizer.host is not None or descent.engine == "native":
         return LEAST_LANES
     size, dim = np.dtype(dtype).itemsize, descent.problem.dim
     words = 4 * dim + descent.facts.words + 64
@@ -158,7 +171,7 @@ def unless_empty(block: Any) -> Any:
     return lambda count, *args: lax.cond(count > 0, jaxpr_as_fun(block), nothing, *args)
 
 
-def _shapes(tree: Any) -> tuple[str, list[Any]]:
+def shapes_of(tree: Any) -> tuple[str, list[Any]]:
     """What stands for the structure of a pytree and the shapes of its leaves."""
     return str(jax.tree.structure(tree)), [(a.shape, str(a.dtype)) for a in jax.tree.leaves(tree)]
 
@@ -280,7 +293,7 @@ class Program:
         varying = None if d.varying is None else sorted(d.varying)
         return saved.key_of(
             "cell", d.identity, sorted(d.static.items()), d.shape, d.engine, d.apart, d.one_piece, varying, self.blocks,
-            self._where(), _shapes(arguments), compiler_options(),
+            self._where(), shapes_of(arguments), compiler_options(),
         )  # fmt: skip
 
     def _compile_cell(self, one_block: Any, common: Any) -> tuple[Any, Any]:
@@ -327,7 +340,9 @@ class Program:
             packed, layout = pack(jax.vmap(one)(own, walked))
             return packed
 
-        key = saved.key_of("judge", rules, blocks, self._where(), _shapes((limits, walked, common)), compiler_options())
+        key = saved.key_of(
+            "judge", rules, blocks, self._where(), shapes_of((limits, walked, common)), compiler_options()
+        )
 
         def build() -> tuple[Any, Any]:
             kept = saved.load(key, list(self.mesh.devices.flat))

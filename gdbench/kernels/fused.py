@@ -87,7 +87,7 @@ def refused_by(descent: Descent, missing: AbstractSet[str], told: str, most: int
     if descent.counted:
         return "evaluations are counted step by step"
     for program, varies in (descent.step_program(), descent.init_program()):
-        found = missing.intersection(primitives(program.jaxpr))
+        found = missing & set(primitives(program.jaxpr))
         if found:
             return f"{told} {', '.join(sorted(found))}"
         why = lanes.survey(program, varies, most)[0]

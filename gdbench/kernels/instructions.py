@@ -70,6 +70,8 @@ class Writer:
         lanes: of a register.
         target: what the machine has.
         declared: functions of other modules that are called, and their declarations.
+        functions: those written beside it, by their names.
+        tables: what is remembered, one after the other in the memory of a thread: functions and their first operands.
     """
 
     def __init__(self, width: int, dtype: Any, target: Target) -> None:
@@ -78,6 +80,8 @@ class Writer:
         self.parts = width // self.lanes
         self.lines: list[str] = []
         self.declared: dict[str, str] = {}
+        self.functions: dict[str, str] = {}
+        self.tables: list[tuple[str, ...]] = []
         self.block, self.count = "entry", 0
 
     # Text
@@ -291,8 +295,10 @@ class Writer:
         values = tuple(self.alike(*values))
         name += "f" if values[0].dtype.itemsize == 4 else ""
         vector = self.target.vector_function(name, self.lanes, len(values)) if values[0].wide else None
-        if vector or not values[0].wide:
-            return self.call(f"@{vector or name}", *values)
+        if not values[0].wide:
+            return self.remembered(name, *values)
+        if vector:
+            return self.call(f"@{vector}", *values)
         kind, whole = self.type_of(values[0].dtype, False), self.type_of(values[0].dtype, True)
         self.declared[f"@{name}"] = f"declare {kind} @{name}({', '.join([kind] * len(values))}) #1"
         out = Value(["poison"] * self.parts, values[0].dtype, True)
@@ -302,6 +308,23 @@ class Writer:
             found = self.each(out.dtype, True, f"call {kind} @{name}({given})", *one)
             out = self.each(out.dtype, True, f"insertelement {whole} {{0}}, {kind} {{1}}, i32 {lane}", out, found)
         return out
+
+    def remembered(self, name: str, *values: Value) -> Value:
+        """A function of the C library of numbers, asked once for what every group of lanes will ask again.
+
+        What lanes share changes from step to step alone, so that a thread finds nearly all of it in its table.
+        """
+        kind, table = self.type_of(values[0].dtype, False), (name, *(v.names[0] for v in values[:-1]))
+        if table not in self.tables and len(self.tables) == MOST_TABLES:
+            return self.call(f"@{name}", *values)
+        if table not in self.tables:
+            self.tables.append(table)
+        self.declared[f"@{name}"] = f"declare {kind} @{name}({', '.join([kind] * len(values))}) #1"
+        self.functions[name] = _memory(name, values[0].dtype, len(values))
+        [at] = self.fresh()
+        self.lines.append(f"  {at} = getelementptr i8, ptr %memo, i64 {self.tables.index(table) * TABLE_BYTES}")
+        given = ", ".join(f"{kind} {{{i}}}" for i in range(len(values)))
+        return self.each(values[0].dtype, False, f"call {kind} @remembered.{name}(ptr {at}, {given})", *values)
 
     def largest(self, v: Value) -> Value:
         """The largest of the whole numbers in all lanes."""
@@ -315,6 +338,60 @@ class Writer:
             self.lines.append(f"  {larger} = call {whole} {pair}({whole} {top}, {whole} {name})")
             top = larger
         return self.each(v.dtype, False, f"call {kind} {across}({whole} {top})")
+
+
+TABLE = 4096
+"""Results of a function of the C library that a thread remembers."""
+
+TABLE_BYTES = TABLE * 3 * 8
+
+MOST_TABLES = 8
+"""Functions, or functions with another first operand, that are remembered."""
+
+
+def _memory(name: str, dtype: Any, operands: int) -> str:
+    """A function that looks its operands up first, in entries of two operands and a result.
+
+    The last operand says where: as the number that it is, if it is a whole one, for most count steps; else by its bits.
+    """
+    bits, kind = 8 * np.dtype(dtype).itemsize, KINDS[np.dtype(dtype).name]
+    given, last = ", ".join(f"{kind} %{'ab'[i]}" for i in range(operands)), "ab"[operands - 1]
+    word, entry, real = f"i{bits}", f"[3 x {kind}]", f"f{bits}"
+    steep = 0x9E3779B1 if bits == 32 else 0x9E3779B97F4A7C15
+    return f"""
+define internal {kind} @remembered.{name}(ptr %table, {given}) #0 alwaysinline {{
+  %x = bitcast {kind} %a to {word}
+  %y = bitcast {kind} %{last} to {word}
+  %p = mul {word} %y, {steep}
+  %h = lshr {word} %p, {bits - TABLE.bit_length() + 1}
+  %n = call {word} @llvm.fptosi.sat.{word}.{real}({kind} %{last})
+  %n1 = sitofp {word} %n to {kind}
+  %whole = fcmp oeq {kind} %n1, %{last}
+  %m = and {word} %n, {TABLE - 1}
+  %i = select i1 %whole, {word} %m, {word} %h
+  %at = getelementptr {entry}, ptr %table, {word} %i
+  %at1 = getelementptr {entry}, ptr %at, i64 0, i64 1
+  %at2 = getelementptr {entry}, ptr %at, i64 0, i64 2
+  %x0 = load {word}, ptr %at
+  %y0 = load {word}, ptr %at1
+  %same_x = icmp eq {word} %x, %x0
+  %same_y = icmp eq {word} %y, %y0
+  %found = and i1 %same_x, %same_y
+  br i1 %found, label %yes, label %no, !prof !0
+yes:
+  %old = load {kind}, ptr %at2
+  br label %end
+no:
+  %new = call {kind} @{name}({given})
+  store {word} %x, ptr %at
+  store {word} %y, ptr %at1
+  store {kind} %new, ptr %at2
+  br label %end
+end:
+  %out = phi {kind} [%old, %yes], [%new, %no]
+  ret {kind} %out
+}}
+"""
 
 
 def _conversion(source: Any, dtype: Any) -> str:

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-EXTRA = "the engine 'native' needs LLVM: pip install 'gdbench[native]'"
+EXTRA = "it needs LLVM: pip install 'gdbench[native]'"
 
 VECTOR_LIBRARY = "libmvec.so.1"
 """Where glibc keeps its functions of whole registers, on x86-64."""
@@ -116,15 +116,15 @@ class Code:
 
     def __init__(self, code: bytes) -> None:
         llvm = _binding()
+        # By LLVM's newer linker: the older one gives up the process where parts lie farther apart than 2 GiB.
         with _lock:
-            machine = llvm.Target.from_triple(host().triple).create_target_machine()
-            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-            self._engine.finalize_object()
-            address = self._engine.get_function_address("run")
+            self._linker = llvm.create_lljit_compiler(use_jit_link=True)
+            builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol("run").add_current_process()
+            self._library = builder.link(self._linker, "descents")
+            address = self._library["run"]
         signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)
         self._run = signature(address)
 
-    def run(self, columns_in: Any, columns_out: Any, following: Any, groups: int) -> None:
-        """Take groups until all are begun; the columns are tables of pointers."""
-        self._run(columns_in, columns_out, ctypes.addressof(following), groups)
+    def run(self, given: int, results: int, begun: int, groups: int) -> None:
+        """Take groups until all are begun; addresses of two tables of columns and of a counter."""
+        self._run(given, results, begun, groups)

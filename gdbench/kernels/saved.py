@@ -96,13 +96,20 @@ def load(key: str | None, devices: Sequence[Any]) -> tuple[Any, Any] | None:
     if _folder is None or key is None:
         return None
     try:
-        kept = (_folder / key).read_bytes()
-    except OSError:  # none yet
+        payload, trees, extra = recall_code(key)
+        return deserialize_and_load(payload, *trees, execution_devices=devices), extra
+    except Exception:  # none yet, or whatever another build of XLA raises: it is compiled again, and replaced
+        return None
+
+
+def recall_code(key: str | None) -> Any:
+    """What was kept under this key in a file of its own, else None."""
+    if _folder is None or key is None:
         return None
     try:
-        payload, trees, extra = pickle.loads(pa.decompress(kept[8:], int.from_bytes(kept[:8], "little"), "zstd"))
-        return deserialize_and_load(payload, *trees, execution_devices=devices), extra
-    except Exception:  # whatever a broken file or another build of XLA raises: it is compiled again, and replaced
+        kept = (_folder / key).read_bytes()
+        return pickle.loads(pa.decompress(kept[8:], int.from_bytes(kept[:8], "little"), "zstd"))
+    except Exception:  # none yet, or whatever a broken file raises: it is made again, and replaced
         return None
 
 
@@ -131,7 +138,14 @@ def save(key: str | None, compiled: Any, extra: Any, hits_before: int) -> None:
         payload, *trees = serialize(compiled)
     except (ValueError, NotImplementedError, jax.errors.JaxRuntimeError):
         return  # not every backend can
-    whole = pickle.dumps((payload, trees, extra))
+    remember_code(key, (payload, trees, extra))
+
+
+def remember_code(key: str | None, value: Any) -> None:
+    """Keep something that can be pickled in a file of its own."""
+    if _folder is None or key is None:
+        return
+    whole = pickle.dumps(value)
     temporary = _folder / f".{key}.{os.getpid()}.{threading.get_ident()}"
     try:
         _folder.mkdir(parents=True, exist_ok=True)

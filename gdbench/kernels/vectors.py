@@ -6,14 +6,14 @@ loops and branches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from jax.extend.core import Literal
 
 from gdbench.kernels.elements import CALLS
-from gdbench.kernels.instructions import FUNCTIONS, NoVectorRule, Value, Writer
+from gdbench.kernels.instructions import FUNCTIONS, TABLE_BYTES, NoVectorRule, Value, Writer
 
 Rule = Callable[[Writer, Any, list[Value]], Value]
 
@@ -111,13 +111,13 @@ RULES: dict[str, Rule] = {
     "ceil": lambda w, eqn, x: w.intrinsic("ceil", x[0]),
     "clamp": _clamp,
     "convert_element_type": lambda w, eqn, x: w.convert(x[0], eqn.params["new_dtype"]),
-    "div": lambda w, eqn, x: w.divide(*x),
+    "div": lambda w, eqn, x: w.divide(x[0], x[1]),
     "floor": lambda w, eqn, x: w.intrinsic("floor", x[0]),
     "integer_pow": lambda w, eqn, x: w.integer_power(x[0], eqn.params["y"]),
     "is_finite": _finite,
     "logistic": _logistic,
-    "max": lambda w, eqn, x: w.larger(*x),
-    "min": lambda w, eqn, x: w.larger(*x, how="lt"),
+    "max": lambda w, eqn, x: w.larger(x[0], x[1]),
+    "min": lambda w, eqn, x: w.larger(x[0], x[1], "lt"),
     "mul": lambda w, eqn, x: w.multiply(*x),
     "neg": lambda w, eqn, x: w.negate(x[0]),
     "not": _not,
@@ -125,7 +125,7 @@ RULES: dict[str, Rule] = {
     "pow": _power,
     "reduce_max": _largest,
     "reduce_precision": _reduced_precision,
-    "rem": lambda w, eqn, x: w.divide(*x, remainder=True),
+    "rem": lambda w, eqn, x: w.divide(x[0], x[1], remainder=True),
     "round": _round,
     "rsqrt": _rsqrt,
     "select_n": _select,
@@ -141,7 +141,7 @@ RULES: dict[str, Rule] = {
 """A primitive's name, and the instructions it becomes."""
 
 
-def missing(names: Sequence[str] | set[str]) -> set[str]:
+def missing(names: Iterable[str]) -> set[str]:
     """Those elementwise primitives that have no rule here."""
     return set(names) - set(RULES)
 
@@ -154,7 +154,8 @@ def write_jaxpr(w: Writer, jaxpr: Any, consts: Sequence[Value], args: Sequence[V
     env: dict[Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
 
     def read(v: Any) -> Value:
-        return w.number(v.val, v.aval.dtype, bool(v.aval.shape)) if isinstance(v, Literal) else env[v]
+        aval: Any = v.aval
+        return w.number(v.val, aval.dtype, bool(aval.shape)) if isinstance(v, Literal) else env[v]
 
     for eqn in jaxpr.eqns:
         results = _write_equation(w, eqn, [read(v) for v in eqn.invars])
@@ -247,7 +248,7 @@ CONTROL: dict[str, Callable[[Writer, Any, list[Value]], list[Value]]] = {"while"
 
 
 GROUP = """
-define internal void @group(ptr noalias %in, ptr noalias %out, i64 %at) #0 noinline {{
+define internal void @group(ptr noalias %in, ptr noalias %out, ptr noalias %memo, i64 %at) #0 noinline {{
 entry:
 {body}
   ret void
@@ -257,14 +258,16 @@ entry:
 RUN = """
 define void @run(ptr %in, ptr %out, ptr %next, i64 %groups) #0 {{
 entry:
-{before}  br label %more
+{before}  %memo = alloca i8, i64 {memory}, align 64
+  call void @llvm.memset.p0.i64(ptr %memo, i8 -1, i64 {memory}, i1 false)
+  br label %more
 more:
   %n = atomicrmw add ptr %next, i64 1 monotonic
   %left = icmp slt i64 %n, %groups
   br i1 %left, label %go, label %end
 go:
   %at = mul i64 %n, {width}
-  call void @group(ptr %in, ptr %out, i64 %at)
+  call void @group(ptr %in, ptr %out, ptr %memo, i64 %at)
   br label %more
 end:
 {after}  ret void
@@ -281,7 +284,10 @@ FLUSH = (
   call void @llvm.x86.sse.ldmxcsr(ptr %ours)
 """,
     "  call void @llvm.x86.sse.ldmxcsr(ptr %held)\n",
-    "declare void @llvm.x86.sse.stmxcsr(ptr)\ndeclare void @llvm.x86.sse.ldmxcsr(ptr)\n",
+    "".join(
+        f"declare void @llvm.{name}\n"
+        for name in ("memset.p0.i64(ptr, i8, i64, i1)", "x86.sse.stmxcsr(ptr)", "x86.sse.ldmxcsr(ptr)")
+    ),
 )
 """Numbers below the smallest normal one are 0, as in what XLA compiles."""
 
@@ -299,13 +305,15 @@ def write_module(w: Writer, closed: Any) -> str:
         _store(w, i, w.spread(v))
     before, after, declared = FLUSH
     attributes = (
-        f'attributes #0 = {{ nounwind "prefer-vector-width"="{w.target.bits}"'
+        f'attributes #0 = {{ nounwind alignstack=64 "stackrealign" "prefer-vector-width"="{w.target.bits}"'
         f' "min-legal-vector-width"="{w.target.bits}" }}\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n"
+        '!0 = !{!"branch_weights", i32 1000000, i32 1}\n'
     )
     return "".join([
         f'target triple = "{w.target.triple}"\n', declared, "\n".join(w.declared.values()), "\n",
-        GROUP.format(body="\n".join(w.lines)), RUN.format(before=before, after=after, width=w.width), attributes,
+        *w.functions.values(), GROUP.format(body="\n".join(w.lines)),
+        RUN.format(before=before, after=after, width=w.width, memory=len(w.tables) * TABLE_BYTES or 64), attributes,
     ])  # fmt: skip
 
 

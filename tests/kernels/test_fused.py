@@ -180,7 +180,8 @@ def test_what_is_refused_fails_where_it_is_asked_for() -> None:
 
 def test_it_is_taken_only_where_it_is_asked_for() -> None:
     descent = plain_descent("rosenbrock", "gd")
-    assert [execute.engine_of(descent, on) for on in ("gpu", "cuda", "cpu", "tpu")] == ["scan", "scan", "lanes", "scan"]
+    assert [execute.engine_of(descent, on) for on in ("gpu", "cuda", "tpu")] == ["scan"] * 3
+    assert execute.engine_of(descent, "cpu") != "fused"
     assert {execute.engine_of(descent, on, "fused") for on in ("gpu", "cuda", "cpu")} == {"fused"}
     with pytest.raises(SuiteError, match="kernel for a tpu"):
         execute.engine_of(descent, "tpu", "fused")
@@ -188,7 +189,7 @@ def test_it_is_taken_only_where_it_is_asked_for() -> None:
     grid = {"problems": ["rosenbrock"], "optimizers": ["gd"], "learning_rate": [0.1], "steps": 100}
     suite = build_suite({"suite": {"name": "short"}, "experiment": [grid]})
     # A short descent is judged apart, but not from within a kernel that judges it.
-    assert [make_plan(suite, "cpu", engine=name)[0].descent.apart for name in ("auto", "fused")] == [True, False]
+    assert [make_plan(suite, "cpu", engine=name)[0].descent.apart for name in ("scan", "fused")] == [True, False]
     descent.engine = "fused"
     assert execute.block_lanes(descent, "float32", "gpu") == fused.BLOCK_LANES
 
