@@ -121,7 +121,10 @@ class CellRun:
         values = {axis.name: execute.to_dtype(axis.array, cell.dtype) for axis in cell.grid.axes}
 
         def columns(names: Iterable[str], fixed: Mapping[str, float]) -> dict[str, Any]:
-            return {name: np.take(values[name], at[name]) if name in values else self._same(fixed[name], n) for name in names}
+            return {
+                name: np.take(values[name], at[name]) if name in values else self._same(fixed[name], n)
+                for name in names
+            }
 
         setting = np.zeros(n if cell.choice.axes else 1, int)
         for name in cell.choice.axes:

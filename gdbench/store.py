@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,12 @@ def _encodings(table: pa.Table) -> dict[str, Any]:
             if len(some.unique()) > min(FEW, len(some) // 4):
                 split.append(field.name)
     others = [name for name in table.column_names if name not in split]
-    return {"compression": "zstd", "use_dictionary": others, "use_byte_stream_split": split}
+    return {"compression": "zstd", "use_dictionary": others, "use_byte_stream_split": split, **_PAGES}
+
+
+# Recent releases of pyarrow begin a page every 20,000 rows, and what repeats from one to the next is then not found:
+# a descent took 36 bytes, and with pages of a shard's length 23. Older ones know no such bound.
+_PAGES = {"max_rows_per_page": 1 << 20} if "max_rows_per_page" in signature(pq.write_table).parameters else {}
 
 
 class RunFolder:
