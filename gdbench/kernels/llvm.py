@@ -49,7 +49,7 @@ class Target:
 def refusal() -> str | None:
     """Why no code can be made here, or None."""
     try:
-        import llvmlite.binding  # noqa: F401
+        import llvmlite.binding  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         return EXTRA
     if platform.machine() not in ("x86_64", "AMD64"):
@@ -60,7 +60,7 @@ def refusal() -> str | None:
 @functools.cache
 def _binding() -> Any:
     """LLVM, made ready once."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # pyright: ignore[reportMissingImports]
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -86,7 +86,7 @@ def host() -> Target:
 
 def version() -> str:
     """What makes the code."""
-    import llvmlite
+    import llvmlite  # pyright: ignore[reportMissingImports]
 
     return f"{llvmlite.__version__} {host()}"
 
