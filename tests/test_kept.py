@@ -194,7 +194,7 @@ def test_an_answer_is_read_and_not_worked_out_again(tree):
 
 @pytest.mark.parametrize("broken", [
     b"", b"{}", b"\n", b"\xff\xfe\n[1]", lambda whole: whole[:-1], lambda whole: whole.replace(b"17", b"18"),
-], ids=str)  # fmt: skip
+], ids=["empty", "json alone", "a line", "no text", "cut short", "changed"])  # fmt: skip
 def test_a_broken_file_is_replaced(tree, folder, broken):
     kept.recall("it", lambda: [17])
     [file] = answers(folder)
@@ -204,7 +204,10 @@ def test_a_broken_file_is_replaced(tree, folder, broken):
     assert answers(folder) == [file] and file.read_bytes() == whole
 
 
-@pytest.mark.parametrize("made", [(1, 2), {"a": (1,)}, {1: 2}, float("nan"), [float("inf")], {"a": object()}], ids=repr)
+@pytest.mark.parametrize(
+    "made", [(1, 2), {"a": (1,)}, {1: 2}, float("nan"), [float("inf")], {"a": object()}],
+    ids=["tuple", "tuple within", "number as key", "nan", "infinite", "object"],
+)  # fmt: skip
 def test_what_json_does_not_give_back_is_not_kept(tree, folder, made):
     assert kept.recall("it", lambda: made) is made and answers(folder) == []
 
