@@ -9,6 +9,7 @@ then vectorized: 2 to 5 times as fast as a loop for each result.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from gdbench.kernels import lanes
+from gdbench.kernels.compiler import jit
 from gdbench.kernels.elements import Elements, NoLaneRule, join_lanes, read, run_equations, shaped, split_lanes
 
 UNROLLED = 280
@@ -29,6 +31,9 @@ CHECKED = 128
 
 MOST_STEPS = 5
 """Steps of a reduction: more gain nothing."""
+
+LANES = 64
+"""Lanes with which XLA is tried."""
 
 
 class Plan(NamedTuple):
@@ -120,7 +125,21 @@ def fits(jaxpr: Any, consts: Sequence[bool], carried: Sequence[bool]) -> bool:
     more = max(0, sum(v.aval.size for v in given) - len(dtypes))
     lane_wise = sum(v.aval.size for v in given if any(v is c for c in _those(jaxpr.constvars, consts, True)))
     form = Form.of([*dtypes, *[np.dtype(np.float32)] * more], lane_wise)
-    return form is not None and 2 * (plan.operations + len(dtypes) + more) <= UNROLLED
+    return form is not None and 2 * (plan.operations + len(dtypes) + more) <= UNROLLED and in_order()
+
+
+@functools.cache
+def in_order() -> bool:
+    """Whether XLA reduces rows one after the other, from the initial values on: it does, and promises nothing."""
+    rows = np.arange(2 * MOST_STEPS * LANES, dtype=np.float32).reshape(2 * MOST_STEPS, LANES)
+
+    def operator(so_far: Any, row: Any) -> list[Any]:
+        return [so_far[0] / 2 + row[0], row[1]]
+
+    with jax.ensure_compile_time_eval():
+        found = jit(lambda *rows: lax.reduce(list(rows), [np.float32(1), np.float32(0)], operator, (0,)))(rows, rows)
+    exact = functools.reduce(lambda so_far, row: so_far / 2 + row, rows, np.ones(LANES, np.float32))
+    return np.array_equal(found[0], exact) and np.array_equal(found[1], rows[-1])
 
 
 def planned(jaxpr: Any, consts: Sequence[bool], carried: Sequence[bool]) -> Plan:
@@ -217,9 +236,6 @@ class Form(NamedTuple):
         return found
 
 
-WORST = Form(True, True)
-
-
 def _join(atoms: Any, group: tuple[int, ...]) -> Any:
     """The number, or the two as a complex one."""
     return atoms[group[0]] if len(group) == 1 else lax.complex(atoms[group[0]], atoms[group[1]])
@@ -253,7 +269,11 @@ class _Block:
             atoms = split_lanes(leaf, known).flat
             (own if b else shared).extend(self._spread(a, leaf.dtype) if b else a for a in atoms)
         self.values, self.places, _ = self._given(shared, 1)
-        self.form = Form.of([v.dtype for v in self.values], sum(v.column is not None for v in self.values)) or WORST
+        form = Form.of([v.dtype for v in self.values], sum(v.column is not None for v in self.values))
+        if form is None or 2 * (self.plan.operations + len(self.values)) > UNROLLED or not in_order():
+            own, shared = lax.fori_loop(0, length, self._by_results, (own, shared))
+            return self._joined(own, shared)
+        self.form = form
         most = UNROLLED // (self.plan.operations + len(self.values)) - 1
         each, parts, rest = cut(length, max(1, min(MOST_STEPS, most)))
 
@@ -271,11 +291,21 @@ class _Block:
         carry = [_join(own, g) for g in groups], shared, *ahead(shared)
         stored, shared, _, numbers = lax.fori_loop(0, length // each, trip, carry)
         stored = self._reduced(stored, numbers, rest)
-        bound = self._bound(_split(stored, groups), True) | self._bound(self._given(shared, sum(rest))[2], False)
+        return self._joined(_split(stored, groups), self._given(shared, sum(rest))[2])
+
+    def _joined(self, own: list[Any], shared: list[Any]) -> list[Any]:
+        """What is carried, leaf by leaf, from its atoms."""
+        bound = self._bound(own, True) | self._bound(shared, False)
         return [
             join_lanes(bound[var], self.width, var.aval.dtype, b)
             for var, b in zip(self.jaxpr.invars, self.plan.which, strict=True)
         ]
+
+    def _by_results(self, _: Any, carry: tuple[list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:
+        """One step, each of its results in a loop of its own."""
+        env = self.env | self._bound(carry[0], True) | self._bound(carry[1], False)
+        run_equations([*self.plan.shared, *self.plan.own], env)
+        return self._results(env, True), self._results(env, False)
 
     def _reduced(self, stored: list[Any], numbers: dict[str, Any], parts: Sequence[int]) -> list[Any]:
         """What is carried after as many more steps as each of these reductions takes."""

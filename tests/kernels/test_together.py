@@ -79,3 +79,26 @@ def test_neighbours_change_nothing_where_chunks_are_gone_through_again() -> None
     columns = [name for name in both[0] if name not in ("cell",)]
     a, b = both[0][columns], both[1][columns].loc[both[0].index]
     assert all(a[name].astype(str).tolist() == b[name].astype(str).tolist() for name in columns)
+
+
+def test_where_xla_takes_rows_in_another_order_each_result_has_a_loop_of_its_own(monkeypatch: Any) -> None:
+    rates, starts = jnp.linspace(0.1, 2.5, LANES), jnp.ones((LANES, 2))
+    assert together.in_order()
+    found = []
+    for in_order in (True, False):
+        monkeypatch.setattr(together, "in_order", lambda in_order=in_order: in_order)
+        program = jax.make_jaxpr(jax.vmap(lambda r, x: together.walk(swings(r, 1.25), begin(x), 7)))(rates, starts)
+        assert ("reduce[" in str(program)) == in_order
+        found.append(jax.jit(jax.vmap(lambda r, x: together.walk(swings(r, 1.25), begin(x), 7)))(rates, starts))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_a_step_that_is_too_large_is_not_written_out() -> None:
+    def body(x: Any) -> Any:
+        for _ in range(together.UNROLLED):
+            x = jnp.sin(x) * 1.5
+        return x
+
+    program = jax.make_jaxpr(jax.vmap(lambda x: together.walk(body, x, 3)))(jnp.ones(LANES))
+    assert "reduce[" not in str(program)
