@@ -22,12 +22,10 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from gdbench.kernels import lanes
 from gdbench.kernels.compiler import jit
 from gdbench.kernels.elements import Elements, NoLaneRule, join_lanes, read, run_equations, shaped, split_lanes
+from gdbench.kernels.slots import Form, Places, Value, cut, join, places_of, restored, split, stacked, stored_as
 
 UNROLLED = 280
 """Operations of the operator times rows up to which LLVM unrolls the loop over rows (its threshold is 300)."""
-
-CHECKED = 128
-"""Pairs of arrays up to which LLVM checks that they do not overlap; beyond it does not vectorize."""
 
 MOST_STEPS = 5
 """Steps of a reduction: more gain nothing."""
@@ -120,7 +118,7 @@ def fits(jaxpr: Any, consts: Sequence[bool], carried: Sequence[bool]) -> bool:
         plan = planned(jaxpr, consts, carried)
     except NoLaneRule:
         return False
-    dtypes = [_stored(v.aval.dtype) for v in _those(jaxpr.invars, plan.which, True) for _ in range(v.aval.size)]
+    dtypes = [stored_as(v.aval.dtype) for v in _those(jaxpr.invars, plan.which, True) for _ in range(v.aval.size)]
     given = [key[1] if isinstance(key, tuple) else key for key in plan.given]
     more = max(0, sum(v.aval.size for v in given) - len(dtypes))
     lane_wise = sum(v.aval.size for v in given if any(v is c for c in _those(jaxpr.constvars, consts, True)))
@@ -183,72 +181,6 @@ def _run_own(equations: Sequence[Any], env: dict[Any, Any]) -> None:
             env[eqn.outvars[0]] = shaped((a * b for a, b in both), eqn.outvars[0].aval.shape)
 
 
-class Value(NamedTuple):
-    """What steps are given in one slot: for each lane (``column``), for each of the steps (``row``), or nothing."""
-
-    dtype: Any
-    column: Any = None
-    row: Any = None
-
-    @classmethod
-    def of(cls, atoms: Sequence[Any]) -> Value:
-        """What is given from step to step: one vector of lanes, or a number a step."""
-        first = jnp.asarray(atoms[0])
-        dtype = _stored(first.dtype)
-        if first.ndim:
-            return cls(dtype, column=first.astype(dtype))
-        return cls(dtype, row=jnp.stack([jnp.asarray(a).astype(dtype) for a in atoms]))
-
-
-class Places(NamedTuple):
-    """The slots of the atoms of something that is given, or numbers that are known, and its shape."""
-
-    shape: tuple[int, ...]
-    atoms: list[Any]
-
-
-class Form(NamedTuple):
-    """How numbers stand in arrays: two reals as one complex number where ``paired``, what is carried in rows of one
-    array a type where ``packed``.
-    """
-
-    paired: bool
-    packed: bool
-
-    @classmethod
-    def of(cls, dtypes: Sequence[Any], columns: int) -> Form | None:
-        """The form for so many numbers and vectors given in which LLVM checks no more arrays than it is willing to."""
-        kinds = len(set(dtypes))
-        for form in (cls(False, False), cls(False, True), cls(True, True)):
-            groups = len(form.groups(dtypes))
-            n = groups + 1
-            if n * (n - 1) // 2 + n * ((kinds if form.packed else groups) + columns + kinds) <= CHECKED:
-                return form
-        return None
-
-    def groups(self, dtypes: Sequence[Any]) -> list[tuple[int, ...]]:
-        """Which numbers stand in an array together."""
-        found: list[tuple[int, ...]] = []
-        for kind in dict.fromkeys(dtypes):
-            same = [i for i, dtype in enumerate(dtypes) if dtype == kind]
-            size = 2 if self.paired and kind.kind == "f" else 1
-            found += [tuple(same[i : i + size]) for i in range(0, len(same), size)]
-        return found
-
-
-def _join(atoms: Any, group: tuple[int, ...]) -> Any:
-    """The number, or the two as a complex one."""
-    return atoms[group[0]] if len(group) == 1 else lax.complex(atoms[group[0]], atoms[group[1]])
-
-
-def _split(stored: Sequence[Any], groups: Sequence[tuple[int, ...]]) -> list[Any]:
-    """The numbers in their order."""
-    atoms: dict[int, Any] = {}
-    for value, group in zip(stored, groups, strict=True):
-        atoms |= {group[0]: value} if len(group) == 1 else {group[0]: lax.real(value), group[1]: lax.imag(value)}
-    return [atoms[i] for i in range(len(atoms))]
-
-
 class _Block:
     """A loop over a block of lanes, with its constants."""
 
@@ -259,7 +191,7 @@ class _Block:
         }
         run_equations(plan.early, self.env)
         self.dtypes = [
-            _stored(v.aval.dtype) for v in _those(jaxpr.invars, plan.which, True) for _ in range(v.aval.size)
+            stored_as(v.aval.dtype) for v in _those(jaxpr.invars, plan.which, True) for _ in range(v.aval.size)
         ]
 
     def run(self, leaves: Sequence[Any], length: int) -> list[Any]:
@@ -275,11 +207,11 @@ class _Block:
             return self._joined(own, shared)
         self.form = form
         most = UNROLLED // (self.plan.operations + len(self.values)) - 1
-        each, parts, rest = cut(length, max(1, min(MOST_STEPS, most)))
+        each, parts, rest = cut(length, max(1, min(MOST_STEPS, most, length)))
 
         def ahead(shared: list[Any]) -> tuple[list[Any], Any]:
             values, _, after = self._given(shared, each)
-            return after, _stacked(values)
+            return after, stacked(values)
 
         def trip(_: Any, carry: Any) -> Any:
             stored, _, after, numbers = carry
@@ -288,10 +220,10 @@ class _Block:
             return self._reduced(stored, numbers, parts), after, *ahead(after)
 
         groups = self.form.groups(self.dtypes)
-        carry = [_join(own, g) for g in groups], shared, *ahead(shared)
+        carry = [join(own, g) for g in groups], shared, *ahead(shared)
         stored, shared, _, numbers = lax.fori_loop(0, length // each, trip, carry)
         stored = self._reduced(stored, numbers, rest)
-        return self._joined(_split(stored, groups), self._given(shared, sum(rest))[2])
+        return self._joined(split(stored, groups), self._given(shared, sum(rest))[2])
 
     def _joined(self, own: list[Any], shared: list[Any]) -> list[Any]:
         """What is carried, leaf by leaf, from its atoms."""
@@ -316,20 +248,20 @@ class _Block:
         return stored
 
     def _spread(self, atom: Any, dtype: Any) -> Any:
-        return jnp.broadcast_to(jnp.asarray(atom, dtype).astype(_stored(dtype)), (self.width,))
+        return jnp.broadcast_to(jnp.asarray(atom, dtype).astype(stored_as(dtype)), (self.width,))
 
     def _bound(self, atoms: Sequence[Any], differ: bool) -> dict[Any, Elements]:
         """What is carried, by its variables, from the atoms of what does, or does not, differ between lanes."""
         left = iter(atoms)
         return {
-            var: shaped((_restored(next(left), var.aval.dtype) for _ in range(var.aval.size)), var.aval.shape)
+            var: shaped((restored(next(left), var.aval.dtype) for _ in range(var.aval.size)), var.aval.shape)
             for var in _those(self.jaxpr.invars, self.plan.which, differ)
         }
 
     def _results(self, env: dict[Any, Any], differ: bool) -> list[Any]:
         """The atoms of the next state that do, or do not, differ between lanes."""
         return [
-            jnp.asarray(atom, var.aval.dtype).astype(_stored(var.aval.dtype)) if differ else atom
+            jnp.asarray(atom, var.aval.dtype).astype(stored_as(var.aval.dtype)) if differ else atom
             for var in _those(self.jaxpr.outvars, self.plan.which, differ)
             for atom in read(env, var).flat
         ]
@@ -365,15 +297,15 @@ class _Block:
         rows = self._rows(self._packed(stored), numbers, every, count)
 
         def operator(so_far: Any, row: Any) -> list[Any]:
-            env: dict[Any, Any] = {**self._bound(_split(so_far[:n], groups), True)}
-            told = _split(row[:-1], every)
+            env: dict[Any, Any] = {**self._bound(split(so_far[:n], groups), True)}
+            told = split(row[:-1], every)
             for key, place in zip(self.plan.given, self.places, strict=True):
                 dtype = (key[1] if isinstance(key, tuple) else key).aval.dtype
-                atoms = (a if isinstance(a, np.generic) else _restored(told[a], dtype) for a in place.atoms)
+                atoms = (a if isinstance(a, np.generic) else restored(told[a], dtype) for a in place.atoms)
                 env[key] = shaped(atoms, place.shape)
             _run_own(self.plan.own, env)
             results = self._results(env, True)
-            after = [*(_join(results, g) for g in groups), *so_far[n:-1]]
+            after = [*(join(results, g) for g in groups), *so_far[n:-1]]
             brought = row[-1] == 0
             return [*(lax.select(brought, old, new) for old, new in zip(row[:-1], after, strict=True)), row[-1]]
 
@@ -388,7 +320,7 @@ class _Block:
 
     def _rows(self, stored: list[Any], numbers: dict[str, Any], groups: list[tuple[int, ...]], count: int) -> list[Any]:
         """The operands: rows of what is carried and of what the steps are given, and the number of the row."""
-        size, places = (count, self.width), _places(self.values)
+        size, places = (count, self.width), places_of(self.values)
 
         def given(i: int) -> Any:
             value = self.values[i]
@@ -403,7 +335,7 @@ class _Block:
             if not any(self.values[i].column is not None or self.values[i].row is not None for i in group):
                 operands.append(lax.broadcast_in_dim(stored[at], (count + 1, self.width), (1,)))
                 continue
-            now = _join({i: given(i) for i in group}, group)
+            now = join({i: given(i) for i in group}, group)
             before = stored[at][None] if at < len(stored) else jnp.zeros((1, self.width), now.dtype)
             # No choice by the row's number, which XLA would take out of the loop, and LLVM then no longer knows.
             operands.append(lax.concatenate([before, now], 0))
@@ -421,42 +353,9 @@ class _Block:
         return [rows[i] for i in range(len(stored))]
 
 
-def cut(length: int, most: int) -> tuple[int, list[int], list[int]]:
-    """Steps of a trip of a loop, the reductions in it, and those after it: none of more than ``most`` steps."""
-    each = next((d for d in range(most, 4 * most) if length % d == 0), most)
-    parts = -(-each // most)
-    whole = [each // parts + (i < each % parts) for i in range(parts)]
-    return each, whole, [length % each] if length % each else []
-
-
-def _stored(dtype: Any) -> Any:
-    """The type in which a number is carried: truth values as whole numbers."""
-    return np.dtype(np.int32) if np.dtype(dtype).kind == "b" else np.dtype(dtype)
-
-
-def _restored(atom: Any, dtype: Any) -> Any:
-    return atom != 0 if np.dtype(dtype).kind == "b" and np.dtype(atom.dtype).kind != "b" else atom
-
-
 def _read(env: dict[Any, Any], key: Any) -> Elements:
     """What ``Plan.given`` names."""
     if not isinstance(key, tuple):
         return read(env, key)
     value = read(env, key[1])
     return shaped((1 / jnp.asarray(a, key[1].aval.dtype) for a in value.flat), value.shape)
-
-
-def _places(values: Sequence[Value]) -> dict[int, int]:
-    """Where the numbers of a slot stand among those of its type."""
-    seen: dict[Any, int] = {}
-    places = {}
-    for i, value in enumerate(values):
-        if value.row is not None:
-            places[i] = seen[value.dtype] = seen.get(value.dtype, -1) + 1
-    return places
-
-
-def _stacked(values: Sequence[Value]) -> dict[str, Any]:
-    """The numbers that steps are given, [slots, steps] of each type: fewer arrays for LLVM to check."""
-    kinds = dict.fromkeys(v.dtype for v in values if v.row is not None)
-    return {str(kind): jnp.stack([v.row for v in values if v.row is not None and v.dtype == kind]) for kind in kinds}
