@@ -172,7 +172,8 @@ def _is_divisor(eqn: Any, i: int, differs: set[Any]) -> bool:
 def _run_own(equations: Sequence[Any], env: dict[Any, Any]) -> None:
     """Evaluate equations in their order, divisions by what has an inverse as products."""
     for eqn in equations:
-        inverse = env.get(("inverse", eqn.invars[-1])) if eqn.primitive.name == "div" else None
+        divides = eqn.primitive.name == "div" and not isinstance(eqn.invars[1], Literal)
+        inverse = env.get(("inverse", eqn.invars[1])) if divides else None
         if inverse is None:
             run_equations([eqn], env)
         else:

@@ -18,7 +18,7 @@ import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import Optimizer, ProblemFamily
 from gdbench.errors import CellError, SuiteError
-from gdbench.kernels import elements, execute
+from gdbench.kernels import elements, execute, together
 from gdbench.kernels.descent import Descent, numerics
 from gdbench.plan import plain_descent
 
@@ -73,6 +73,34 @@ def _agree(problem: str, optimizer: str) -> None:
         one, other = np.asarray(one), np.asarray(other)
         scale = np.abs(other[np.isfinite(other)]).max(initial=0.0)
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=ROUGH.get(problem, 2e-5) * scale)
+    _steps_together(program, varies, arguments, run={problem, optimizer} <= CORE)
+
+
+def _steps_together(program: Any, varies: list[bool], arguments: list[Any], run: bool) -> None:
+    """Three steps in one loop are written out for everything; and where they are run, they are three steps."""
+    n = next(i for i, v in enumerate(program.jaxpr.invars) if v.aval.dtype == np.int32 and not varies[i])
+    state, axes = list(range(n)), [0 if b else None for b in varies]
+
+    def steps(take: Any, *values: Any) -> Any:
+        def body(carried: Any) -> Any:
+            return jaxpr_as_fun(program)(*carried, *values[n:])[: len(state)]
+
+        return take(body, list(values[:n]), 3)
+
+    def one_by_one(body: Any, carried: Any, length: int) -> Any:
+        for _ in range(length):
+            carried = body(carried)
+        return carried
+
+    def block(take: Any) -> Any:
+        return jax.vmap(lambda *values: steps(take, *values), in_axes=axes, out_axes=0)
+
+    with numerics(np.float32):
+        jax.make_jaxpr(block(together.walk))(*arguments)
+        if run:
+            ours, plain = (jax.jit(block(take))(*arguments) for take in (together.walk, one_by_one))
+            for one, other in zip(ours, plain, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in CORE else pytest.mark.slow) for n in OPTIMIZERS])

@@ -18,11 +18,13 @@ LANES = 64
 
 
 def swings(rate: Any, scale: Any) -> Any:
-    """Carries a counter that lanes share, reals, whole numbers and a truth value; divides by what lanes share."""
+    """Carries a counter that lanes share, reals, whole numbers and a truth value; divides by what lanes share, and by a
+    number.
+    """
 
     def body(carry: Any) -> Any:
         k, x, update, crossed, far, held = carry
-        new = x - rate * 2 * x / (1 + k.astype(x.dtype)) * scale
+        new = x - rate * 2 * (x / 3) * 3 / (1 + k.astype(x.dtype)) * scale
         now = new - x
         return k + 1, new, now, crossed + jnp.sum(now * update < 0), far | jnp.any(jnp.abs(x) > 1.5), held
 
@@ -91,7 +93,7 @@ def test_where_xla_takes_rows_in_another_order_each_result_has_a_loop_of_its_own
         assert ("reduce[" in str(program)) == in_order
         found.append(jax.jit(jax.vmap(lambda r, x: together.walk(swings(r, 1.25), begin(x), 7)))(rates, starts))
     for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5)
+        np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
 def test_a_step_that_is_too_large_is_not_written_out() -> None:
