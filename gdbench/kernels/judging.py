@@ -93,11 +93,8 @@ class Judge:
         t = record.close_window(told.t, after // self.layout.stride, self.limits, self.layout)
         return told._replace(t=t)
 
-    def stages(self, may_be_calm: bool = True) -> list[lanes.Stage]:
-        """What the steps of a chunk tell: each takes what they emitted, (Seen, iterates), and what was known before.
-
-        Where it is known that something happens in them, they are judged point by point without a question.
-        """
+    def stages(self) -> list[lanes.Stage]:
+        """What the steps of a chunk tell: each takes what they emitted, (Seen, iterates), and what was known before."""
         limits, shape, layout = self.limits, self.shape, self.layout
 
         def steps(emitted: Any, told: Told) -> Any:
@@ -146,8 +143,7 @@ class Judge:
         if self.rules.stochastic:
             stages = [lanes.Stage(one_by_one)]
         else:
-            singly = self.rules.counted or not may_be_calm
-            judged = lanes.Stage(one_by_one) if singly else lanes.Stage(at_once, calm, one_by_one)
+            judged = lanes.Stage(one_by_one) if self.rules.counted else lanes.Stage(at_once, calm, one_by_one)
             stages = [lanes.Stage(look), judged, lanes.Stage(tally, late, lambda _, told: told)]
         return [*stages, lanes.Stage(walk)] if self.shape.path_steps else stages
 

@@ -1,8 +1,8 @@
 """The engine ``lanes`` for descents that are judged as they go: of most chunks only how far they reach is followed.
 
 Steps of a chunk go together (``together``), and what they reach is taken at once. Where something happens in a lane,
-chunk is gone through again and judged point by point, and what comes of that is kept for this lane alone: the two
-ways may differ in rounding, and what other lanes do must change nothing.
+the chunk is gone through again and judged, and what comes of that is kept for this lane alone: the two ways may differ
+in rounding, and what other lanes do must change nothing.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Reach(Run):
     def again(self, now: Now) -> Now:
         """The chunk before, point by point, of the lanes in which something happened."""
         s = self.whole(lanes.in_common(now.before, now.s))
-        s, told = lanes.scan(self.body(True), s, self.layout.chunk, self.judging.stages(True), now.told, True)
+        s, told = lanes.scan(self.body(True), s, self.layout.chunk, self.judging.stages(), now.told, True)
         told = self.judging.close(told._replace(reach=()), self.layout.chunk, s.k)
         s, told = lanes.choose(now.eventful, (self.apart(s), told), (now.s, now.told))
         return now._replace(
