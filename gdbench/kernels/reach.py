@@ -90,7 +90,10 @@ class Reach(Run):
         left = iter(numbers)
 
         def leaf(like: Any) -> Any:
-            return jnp.stack([next(left) for _ in range(like.size)]).reshape(like.shape) if like.shape else next(left)
+            if not like.shape:
+                return next(left)
+            parts = [next(left) for _ in range(like.size)]
+            return jnp.stack(parts).reshape(like.shape) if parts else jnp.zeros(like.shape, like.dtype)
 
         return jax.tree.map(leaf, self.form)
 

@@ -147,7 +147,11 @@ def test_torch_agrees(name, optimizer):
 @pytest.mark.parametrize("way", ways.product_ways(), ids=lambda way: way.name)
 def test_gdbench_agrees_on_every_engine(way):
     work = make_work("adam", 8, 8, 300)
-    ready = way.ready(work)
+    try:
+        ready = way.ready(work)
+    except UnavailableError as why:
+        assert "native" in way.name  # it needs its extra, and judges every descent
+        pytest.skip(str(why))
     assert ready.run() is None and ready.table is not None
     rows = ready.table()
     assert rows.num_rows == work.lanes

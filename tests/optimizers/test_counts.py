@@ -185,12 +185,17 @@ def rate_of(rule: Optimizer) -> dict[str, Any]:
     return {"learning_rate": SMALL.get(rule.name, 1e-3)} if wanted else {}
 
 
+ARRIVED = 1e-24
+"""A value of Rosenbrock's function that rounding of x alone makes in float64."""
+
+
 def falls(path: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Targets that a path hits at known steps, from the first to the last step at which its best value fell."""
     with jax.enable_x64(True):
         best = np.minimum.accumulate([float(gd.problem("rosenbrock")(jnp.asarray(x))) for x in path])
-    # Not to be mistaken by rounding, which differs between one step alone and a compiled sweep.
-    steps = 1 + np.flatnonzero(best[1:] < best[:-1] * (1 - 1e-6))
+    # Not to be mistaken by rounding, which differs between one step alone and a compiled sweep; once a method has
+    # arrived, nothing else is left.
+    steps = 1 + np.flatnonzero((best[1:] < best[:-1] * (1 - 1e-6)) & (best[:-1] > ARRIVED))
     steps = np.unique(steps[np.linspace(0, len(steps) - 1, 5).astype(int)])
     return (best[steps] + best[steps - 1]) / 2, steps.tolist()
 
