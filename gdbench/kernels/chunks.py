@@ -216,13 +216,13 @@ class Steps:
         """1 where the chunk from step k on has to be judged point by point, else 0."""
         run = self.run(given)
         # Where the sum of all distances is near enough, each of them is; sums are rounded.
-        near = (1.01 * reach.lengths + jnp.max(jnp.abs(run.lane.x0)) <= run.far) & jnp.isfinite(reach.values)
+        near = (1.01 * reach.lengths + jnp.max(jnp.abs(run.lane.x0)) <= run.judging.far) & jnp.isfinite(reach.values)
         floor = run.lane.thresholds.floor
         low = reach.least_tracked if record.asked(reach.least_tracked) else reach.low - floor
         high = reach.tracked if record.asked(reach.tracked) else reach.high - floor
         extent = Extent(reach.low, reach.high, low, high, jnp.where(near, 0, jnp.inf))
         start = reach.first[0] if self.within.opening else t.start
-        calm = record.uneventful(t, k[None], start, extent, run.far, run.lane.thresholds, self.layout)
+        calm = record.uneventful(t, k[None], start, extent, run.judging.far, run.lane.thresholds, self.layout)
         return jnp.where(calm, 0, 1)
 
     def take(self, given: Given, k: Any, t: Tracker, reach: Reach) -> Tracker:
@@ -261,7 +261,7 @@ class Steps:
         limits = run.lane.thresholds
         if not (self.within.deeds or self.shape.full):
             seen = seen._replace(deeds=())
-        t = record.judge(t, s.k, seen, run.far, limits, self.shape, self.layout)
+        t = record.judge(t, s.k, seen, run.judging.far, limits, self.shape, self.layout)
         t = t._replace(window=_at_most(t.window, record.followed(seen, limits, self.layout)))
         return after, self.tallied(t, s.k, seen.value, limits)
 
@@ -273,4 +273,4 @@ class Steps:
         """The record after the last step."""
         run = self.run(given)
         told = run.judging.begin(s.k, len(s.x), run.dtype)._replace(t=t)
-        return run.judging.finish(told, run.end(s))
+        return run.judging.finish(told, run.last(s))

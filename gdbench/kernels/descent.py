@@ -193,7 +193,11 @@ class Descent:
     @property
     def rules(self) -> Rules:
         """What is static about how it is judged."""
-        return Rules(self.shape, self.layout, self.problem.goal, self.problem.stochastic, self.counted)
+        problem, optimizer = self.problem, self.optimizer
+        return Rules(
+            self.shape, self.layout, problem.goal, problem.stochastic, self.counted, optimizer.uses_gradient,
+            problem.target_unit,
+        )  # fmt: skip
 
     def _given(self, dtype: Any) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:
         """Shapes of what a step is given beside x and its state: hyperparameters, parameters, data, minimum."""

@@ -23,7 +23,7 @@ from gdbench.kernels import fused, native, reach, saved
 from gdbench.kernels import lanes as lanes_engine
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
-from gdbench.kernels.judging import judge_apart
+from gdbench.kernels.judging import Judge, judge_apart
 from gdbench.kernels.layout import Thresholds
 from gdbench.kernels.scan import descend, walk
 
@@ -162,58 +162,52 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     return 1 << (max(LEAST_LANES, fitting).bit_length() - 1)
 
 
-def unless_empty(block: Any) -> Any:
-    """A block's jaxpr as a function that is skipped where the count before its arguments is 0."""
-
-    def nothing(*args: Any) -> list[Any]:
-        return [jnp.zeros(a.shape, a.dtype) for a in block.out_avals]
-
-    return lambda count, *args: lax.cond(count > 0, jaxpr_as_fun(block), nothing, *args)
-
-
 def shapes_of(tree: Any) -> tuple[str, list[Any]]:
     """What stands for the structure of a pytree and the shapes of its leaves."""
     return str(jax.tree.structure(tree)), [(a.shape, str(a.dtype)) for a in jax.tree.leaves(tree)]
 
 
 class Packed(NamedTuple):
-    """Columns of lanes by type: reals [lanes, n], whole numbers [lanes, m], and the wider arrays as they are.
+    """Arrays of lanes by type, a row for each of their elements: reals [n, lanes], whole numbers [m, lanes].
 
-    A compiled loop over blocks slices every array it is given by itself; a few arrays compile in half the time of
+    A compiled loop over blocks slices every array it is given by itself, so two arrays compile in half the time of
     forty.
     """
 
     reals: Any
     wholes: Any
-    wide: list[Any]
 
 
 def pack(tree: Any) -> tuple[Packed, Any]:
-    """The leaves of a pytree, each [lanes] or [lanes, …], and what ``unpack`` needs to put them back."""
-    leaves, shape = jax.tree.flatten(tree)
-    reals = [i for i, a in enumerate(leaves) if a.ndim == 1 and jnp.issubdtype(a.dtype, jnp.floating)]
-    wholes = [i for i, a in enumerate(leaves) if a.ndim == 1 and i not in reals]
-    wide = [i for i, a in enumerate(leaves) if a.ndim > 1]
-    stack = np.stack if all(isinstance(a, np.ndarray) for a in leaves) else jnp.stack
+    """The leaves of a pytree, each [lanes, …], and what ``unpack`` needs to put them back."""
+    leaves, structure = jax.tree.flatten(tree)
+    kinds = [bool(jnp.issubdtype(a.dtype, jnp.floating)) for a in leaves]
+    xp = np if all(isinstance(a, np.ndarray) for a in leaves) else jnp
 
-    def columns(which: list[int], dtype: Any) -> Any:
-        if not which:
-            return np.zeros((len(leaves[0]), 0), dtype)
-        return stack([leaves[i].astype(dtype) for i in which], 1)
+    def rows(real: bool, dtype: Any) -> Any:
+        parts = [
+            xp.moveaxis(a, 0, -1).reshape(-1, len(a)).astype(dtype)
+            for a, kind in zip(leaves, kinds, strict=True)
+            if kind is real
+        ]
+        return xp.concatenate(parts) if parts else xp.zeros((0, len(leaves[0])), dtype)
 
-    real = leaves[reals[0]].dtype if reals else np.float32
-    return Packed(columns(reals, real), columns(wholes, np.int32), [leaves[i] for i in wide]), (
-        shape, reals, wholes, wide,
-    )  # fmt: skip
+    real = leaves[kinds.index(True)].dtype if any(kinds) else np.float32
+    shapes = [a.shape[1:] for a in leaves]
+    return Packed(rows(True, real), rows(False, np.int32)), (structure, kinds, shapes)
 
 
 def unpack(packed: Packed, layout: Any) -> Any:
     """The pytree whose leaves were packed; whole numbers come back as int32."""
-    shape, reals, wholes, wide = layout
-    leaves: dict[int, Any] = {i: packed.reals[:, n] for n, i in enumerate(reals)}
-    leaves |= {i: packed.wholes[:, n] for n, i in enumerate(wholes)}
-    leaves |= dict(zip(wide, packed.wide, strict=True))
-    return jax.tree.unflatten(shape, [leaves[i] for i in range(len(leaves))])
+    structure, kinds, shapes = layout
+    at, leaves = {True: 0, False: 0}, []
+    for kind, shape in zip(kinds, shapes, strict=True):
+        begin, size = at[kind], int(np.prod(shape))
+        at[kind] = begin + size
+        rows = (packed.reals if kind else packed.wholes)[begin : begin + size]
+        xp = np if isinstance(rows, np.ndarray) else jnp
+        leaves.append(xp.moveaxis(rows.reshape(*shape, rows.shape[-1]), -1, 0) if shape else rows[0])
+    return jax.tree.unflatten(structure, leaves)
 
 
 class Program:
@@ -266,20 +260,33 @@ class Program:
 
     def _compile(self, shared: Shared) -> None:
         with self._context():
-            shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), shared)
+            walked, facts = self._divided(shared)
             own, common = divide(self.lanes(1), self.descent.varying)
-            common = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), common)
-            packed, self._lane = pack(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), own))
-            one_block = jax.tree.map(lambda a: jax.ShapeDtypeStruct((self.block, *a.shape[1:]), a.dtype), packed)
-            key = self._key(one_block, common, shapes)
+            packed, self._lane = _packed_shapes(own, self.block)
+            common, shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), common), _shapes(walked)
+            key = self._key(packed, common, shapes)
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
-                kept = self._compile_cell(one_block, (common, shapes))
+                kept = self._compile_cell(packed, (common, shapes))
                 saved.save(key, *kept, hits)
             self._compiled, (out, self._record) = kept
             if self.descent.apart:
-                self._judge, self._record = self._judge_of(out, own.thresholds, common.thresholds)
+                limits = own.thresholds, own.x0
+                self._judge, self._record = self._judge_of(out, limits, (common.thresholds, *_shapes(facts)))
+
+    def _divided(self, shared: Shared) -> tuple[Shared, Any]:
+        """What the lanes share, and of it what only a judge apart asks for: targets and minimizers.
+
+        The last minimizer is repeated up to a power of two, so that cells share their judge: the nearest stays the
+        first one that is as near.
+        """
+        if not self.descent.apart:
+            return shared, ()
+        minimizers = np.asarray(shared.minimizers)
+        more = (1 << (len(minimizers) - 1).bit_length()) - len(minimizers) if len(minimizers) else 0
+        minimizers = np.concatenate([minimizers, np.repeat(minimizers[-1:], more, axis=0)])
+        return shared._replace(targets=(), minimizers=()), (shared.targets, minimizers)
 
     def _where(self) -> list[tuple[int, str, str]]:
         """The devices it is compiled for."""
@@ -296,59 +303,67 @@ class Program:
             self._where(), shapes_of(arguments), compiler_options(),
         )  # fmt: skip
 
-    def _compile_cell(self, one_block: Any, common: Any) -> tuple[Any, Any]:
-        """The compiled program, and the shapes of what a block gives and the layout of its records."""
+    def _compile_cell(self, one_block: Packed, common: Any) -> tuple[Any, Any]:
+        """The compiled program, and the shapes of what a walk gives, with the layout of its last points, or the layout
+        of records.
+        """
         descent, layout = self.descent, None
 
         def run_block(lanes: Packed, common: Lane, shared: Shared) -> Any:
             nonlocal layout
-            own, run = unpack(lanes, self._lane), walk if descent.apart else descend
-            quick = [] if descent.apart else reach.quick_ranges(descent, own, common, shared)
+            own = unpack(lanes, self._lane)
+            if descent.apart:
+                shown = jax.vmap(lambda lane: walk(descent, join(lane, common), shared), out_axes=(-1, -1, 0))(own)
+                last, layout = pack(shown[2])
+                return *shown[:2], last
+            quick = reach.quick_ranges(descent, own, common, shared)
             if descent.engine == "fused":
                 records = fused.records(descent, own, common, shared, self.interpreted)
             elif any(quick):
                 records = jax.vmap(lambda lane: reach.descend(descent, join(lane, common), shared, quick))(own)
             else:
-                records = jax.vmap(lambda lane: run(descent, join(lane, common), shared))(own)
-            if descent.apart:
-                return records
+                records = jax.vmap(lambda lane: descend(descent, join(lane, common), shared))(own)
             packed, layout = pack(records)
             return packed
 
-        # A walk is short, and run once a lane.
-        options = {"xla_backend_optimization_level": 1} if descent.apart else {}
-        whole = descent.apart and descent.one_piece
-        regroup = self._judged_together() if descent.apart else 0
-        compiled, out = self._build(run_block, self.blocks, one_block, common, options, whole, regroup)
-        return compiled, (out if descent.apart else None, layout)
+        piece = ("all" if descent.apart else "block") if descent.one_piece else None
+        compiled, out = self._build(run_block, self.block, one_block, common, piece, quick=descent.apart)
+        return compiled, ((out, layout) if descent.apart else None, layout)
 
-    def _judge_of(self, walked: Any, own: Any, common: Any) -> tuple[Any, Any]:
+    def _judge_of(self, walked: Any, limits: Any, common: Any) -> tuple[Any, Any]:
         """The compiled judge of such walks, and the layout of its records; compiled once for all cells alike."""
-        rules, layout = self.descent.rules, None
+        rules, layout, (shown, last_layout) = self.descent.rules, None, walked
         size = self._judged_together()
-        blocks = self.blocks * self.block // size
-        limits = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size,), a.dtype), own)
-        walked = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), walked)
+        limits, limits_layout = _packed_shapes(limits, size)
+        shown = jax.tree.map(lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], size), a.dtype), shown)
 
-        def run_block(block: Any, common: Any) -> Packed:
+        def run_block(block: Any, thresholds: Any, targets: Any, minimizers: Any) -> Packed:
             nonlocal layout
-            own, walked = block
+            limits, (seen, xs, last) = block
 
-            def one(own: Any, walked: Any) -> dict[str, Any]:
-                return judge_apart(rules, own or common, walked)
+            def one(limits: Any, seen: Any, xs: Any, last: Any) -> dict[str, Any]:
+                own, x0 = limits
+                return judge_apart(Judge(rules, own or thresholds, x0, targets, minimizers), seen, xs, last)
 
-            packed, layout = pack(jax.vmap(one)(own, walked))
+            given = unpack(limits, limits_layout), seen, xs, unpack(last, last_layout)
+            packed, layout = pack(jax.vmap(one, in_axes=(0, -1, -1, 0))(*given))
             return packed
 
+        lanes = self.blocks * self.block
         key = saved.key_of(
-            "judge", rules, blocks, self._where(), shapes_of((limits, walked, common)), compiler_options()
-        )
+            "judge", rules, lanes, self._where(), shapes_of((limits, shown, common)), repr(last_layout),
+            compiler_options(),
+        )  # fmt: skip
 
         def build() -> tuple[Any, Any]:
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
-                compiled, _ = self._build(run_block, blocks, (limits, walked), (common,), {})
+                given = run_block, size, (limits, shown), common
+                try:
+                    compiled, _ = self._build(*given, piece="all")
+                except jax.errors.JaxRuntimeError:  # it is compiled to one piece only if none of its loops is large
+                    compiled, _ = self._build(*given)
                 kept = compiled, layout
                 saved.save(key, *kept, hits)
             return kept
@@ -363,13 +378,7 @@ class Program:
                 with _count_lock:
                     del _judges[key]
                 future.set_exception(error)
-        compiled, layout = future.result()
-
-        def judge(counts: np.ndarray, own: Any, walked: Any, common: Any) -> Any:
-            lanes = (np.arange(self.block) < counts[:, None]).reshape(blocks, size).sum(1, dtype=np.int32)
-            return compiled(lanes, (jax.tree.map(lambda a: a.reshape(blocks, size), own), walked), (common,))
-
-        return judge, layout
+        return future.result()
 
     def _judged_together(self) -> int:
         """Lanes of a block of the judge: a power of two that divides the lanes of a device."""
@@ -377,72 +386,104 @@ class Program:
         return min(JUDGED_BLOCK, lanes & -lanes)
 
     def _build(
-        self, run_block: Any, number: int, one_block: Any, common: Any, options: dict[str, Any],
-        one_piece: bool = False, regroup: int = 0,
-    ) -> tuple[Any, Any]:  # fmt: skip
-        """``run_block(block, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
+        self, run_block: Any, block: int, one_block: Any, common: Any, piece: str | None = None, quick: bool = False
+    ) -> tuple[Any, Any]:
+        """``run_block(lanes, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
 
-        Its arguments: the lanes of each block that count, [blocks, ...], and what the blocks have in common. Its
-        results are [blocks, ...] too, or in groups of so many lanes.
+        Its arguments: how many lanes count on each device, arrays of the lanes of all blocks, and what they have in
+        common. Lanes are the last axis of every array, of results too; blocks without lanes that count are left out.
+        ``piece``: what is one piece of code, the loops within a "block", "all" of it, or nothing. ``quick``: what runs
+        so little is compiled in half the time.
         """
-        by_device, everywhere = (NamedSharding(self.mesh, PartitionSpec(*spec)) for spec in (("devices",), ()))
-        counts = jax.ShapeDtypeStruct((number,), np.int32)
-        blocks = jax.tree.map(lambda a: jax.ShapeDtypeStruct((number, *a.shape), a.dtype), one_block)
+        devices = self.mesh.devices.size
+        here = self.tile * self.block
         # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
-        block, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, *common)
-        run_leaves = unless_empty(block)
+        traced, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, *common)
+        run_leaves = jaxpr_as_fun(traced)
 
-        def run_device(counts: Any, blocks: Any, common: Any) -> Any:
-            def run(args: tuple[Any, Any]) -> Any:
-                leaves = run_leaves(args[0], *jax.tree.leaves((args[1], *common)))
-                return jax.tree.unflatten(jax.tree.structure(out), leaves)
+        def nothing(*_: Any) -> list[Any]:
+            return [jnp.zeros(a.shape, a.dtype) for a in traced.out_avals]
 
-            def whole(args: tuple[Any, Any]) -> Any:
-                out = lax.map(run, args)
-                if not regroup:
-                    return out
-                groups = counts.shape[0] * self.block // regroup, regroup
-                return jax.tree.map(lambda a: a.reshape(*groups, *a.shape[2:]), out)
+        def run_device(counts: Any, lanes: Any, common: Any) -> Any:
+            def one(i: Any, results: list[Any]) -> list[Any]:
+                part = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, i * block, block, a.ndim - 1), lanes)
+                leaves = jax.tree.leaves((part, *common))
+                if piece == "block":
+                    # In a branch: XLA (jaxlib 0.10.2) gives up the process at such a piece in the body of a loop.
+                    leaves = lax.cond(i * block < counts[0], run_leaves, nothing, *leaves)
+                else:
+                    leaves = run_leaves(*leaves)
+                return [
+                    lax.dynamic_update_slice_in_dim(whole, leaf, i * block, whole.ndim - 1)
+                    for whole, leaf in zip(results, leaves, strict=True)
+                ]
 
-            return (lanes_engine.one_piece(whole) if one_piece else whole)((counts, blocks))
+            def whole(count: Any) -> Any:
+                results = [jnp.zeros((*a.shape[:-1], here), a.dtype) for a in traced.out_avals]
+                return lax.fori_loop(0, (count + block - 1) // block, one, results)
 
-        spec = PartitionSpec("devices")
-        mapped = jax.shard_map(
-            run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
+            results = (lanes_engine.one_piece(whole) if piece == "all" else whole)(counts[0])
+            return jax.tree.unflatten(jax.tree.structure(out), results)
+
+        def spec(leaf: Any) -> PartitionSpec:
+            return PartitionSpec(*[None] * (len(leaf.shape) - 1), "devices")
+
+        def by_device(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: NamedSharding(self.mesh, spec(leaf)), tree)
+
+        specs = PartitionSpec("devices"), jax.tree.map(spec, one_block), PartitionSpec()
+        out_specs = jax.tree.map(spec, out)
+        mapped = jax.shard_map(run_device, mesh=self.mesh, in_specs=specs, out_specs=out_specs, check_vma=False)
+        counts = jax.ShapeDtypeStruct((devices,), np.int32)
+        lanes = jax.tree.map(lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], here * devices), a.dtype), one_block)
+        everywhere = NamedSharding(self.mesh, PartitionSpec())
+        jitted = jax.jit(
+            mapped, in_shardings=(by_device(counts), by_device(one_block), everywhere), out_shardings=by_device(out)
         )
-        jitted = jax.jit(mapped, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
-        lowered = jitted.lower(counts, blocks, common)
-        return lowered.compile(compiler_options=compiler_options() | (options if compiler_options() else {})), out
+        lowered = jitted.lower(counts, lanes, common)
+        options = compiler_options()
+        if options and quick:
+            options = options | {"xla_backend_optimization_level": 1}
+        return lowered.compile(compiler_options=options), out
 
-    def place(self, shared: Shared) -> Shared:
+    def place(self, shared: Shared) -> Any:
         """The shared arguments on every device."""
         with self._context():
-            return jax.device_put(shared, NamedSharding(self.mesh, PartitionSpec()))
+            return jax.device_put(self._divided(shared), NamedSharding(self.mesh, PartitionSpec()))
 
-    def start(self, lanes: Lane, shared: Shared) -> Any:
+    def start(self, lanes: Lane, shared: Any) -> Any:
         """Dispatch up to ``blocks * block`` lanes; returns at once. Missing lanes repeat the last one."""
         n, full = len(lanes.x0), self.blocks * self.block
-        counts = np.clip(n - self.block * np.arange(self.blocks), 0, self.block).astype(np.int32)
+        here = self.tile * self.block
+        counts = np.clip(n - here * np.arange(self.mesh.devices.size), 0, here).astype(np.int32)
         own, common = divide(lanes, self.descent.varying)
         common = jax.tree.map(lambda a: a[0], common)
         if n < full:
             index = np.minimum(np.arange(full), n - 1)
             own = jax.tree.map(lambda a: a[index], own)
-        packed, _ = pack(own)
-        split = jax.tree.map(lambda a: a.reshape(self.blocks, self.block, *a.shape[1:]), packed)
+        shared, facts = shared
         with self._context():
-            out = self._compiled(counts, split, (common, shared))
+            out = self._compiled(counts, pack(own)[0], (common, shared))
             if self._judge is not None:
-                limits = jax.tree.map(lambda a: a.reshape(self.blocks, self.block), own.thresholds)
-                out = self._judge(counts, limits, out, common.thresholds)
+                limits, _ = pack((own.thresholds, own.x0))
+                out = self._judge(counts, (limits, out), (common.thresholds, *facts))
             return out, n
 
     def fetch(self, pending: Any) -> dict[str, np.ndarray]:
         """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""
         out, n = pending
-        full = self.blocks * self.block
-        flat = jax.tree.map(lambda a: np.asarray(a).reshape(full, *a.shape[2:])[:n], jax.device_get(out))
-        return unpack(flat, self._record)
+        return unpack(jax.tree.map(lambda a: np.asarray(a)[:, :n], jax.device_get(out)), self._record)
+
+
+def _shapes(tree: Any) -> Any:
+    """The shapes of the leaves of a pytree."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(np.shape(a), a.dtype), tree)
+
+
+def _packed_shapes(tree: Any, lanes: int) -> tuple[Packed, Any]:
+    """Shapes of the arrays of so many lanes into which leaves [1, …] are packed, and what ``unpack`` needs."""
+    packed, layout = pack(jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), tree))
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((len(a), lanes), a.dtype), packed), layout
 
 
 def local_devices(limit: int | None = None) -> list[Any]:

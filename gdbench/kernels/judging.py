@@ -27,6 +27,8 @@ class Rules(NamedTuple):
     goal: str
     stochastic: bool
     counted: bool
+    uses_gradient: bool
+    target_unit: float | None
 
 
 class Told(NamedTuple):
@@ -39,19 +41,17 @@ class Told(NamedTuple):
     reach: Any = ()
 
 
-class End(NamedTuple):
-    """What is measured at the last point: what is seen there, the length of the gradient, distance to the nearest
-    minimizer and its index, the point itself, the value on data held out, the last iterate, evaluations spent and steps
-    begun; () for what nothing asks for.
+class Last(NamedTuple):
+    """What is measured at the last point: the iterate, the point where the method wants to be judged if that is not it,
+    value and length of the gradient there, the value on data held out, evaluations spent and steps begun; () for what
+    nothing asks for.
     """
 
-    seen: Seen
-    gradient_norm: Any
-    distance: Any
-    nearest: Any
-    endpoint: Any
-    unseen: Any
     x: Any
+    point: Any
+    value: Any
+    gradient_norm: Any
+    unseen: Any
     counts: Any
     begun: Any
 
@@ -64,12 +64,27 @@ def begun_after(counts: Any, shape: Shape) -> Any:
     return jnp.sum(counts * weights) < shape.budget
 
 
-class Judge:
-    """The thresholds of one descent, the distance that is too far, and its targets; methods are traced."""
+def restless(uses_gradient: bool, length: Any, moved: Any, limits: Any) -> Any:
+    """The deed of a gradient norm; without a gradient, at rest means that nothing moved."""
+    if uses_gradient:
+        if not record.asked(length):
+            return 0
+        moved = ~(length <= record.AT_REST * limits.gradient_scale)
+    return jnp.where(moved, record.RESTLESS, 0)
 
-    def __init__(self, rules: Rules, limits: Any, far: Any, targets: Any) -> None:
-        self.rules, self.limits, self.far, self.targets = rules, limits, far, targets
+
+class Judge:
+    """What is known of one descent beforehand, and the distance that is too far; methods are traced.
+
+    ``targets`` come in units of the problem, ``minimizers`` are [n, dim].
+    """
+
+    def __init__(self, rules: Rules, limits: Any, x0: Any, targets: Any, minimizers: Any) -> None:
+        self.rules, self.limits, self.x0, self.minimizers = rules, limits, x0, minimizers
         self.shape, self.layout = rules.shape, rules.layout
+        self.far = record.FAR_AWAY * jnp.where(limits.width > 0, limits.width, jnp.maximum(1, jnp.max(jnp.abs(x0))))
+        unit = limits.scale if rules.target_unit is None else rules.target_unit
+        self.targets = limits.floor + targets * unit
 
     def begin(self, first: Any, dim: int, dtype: Any) -> Told:
         """Before the first point."""
@@ -159,31 +174,38 @@ class Judge:
         counts = counts.reshape(-1, 3) if self.rules.counted else None
         return record.fill_rows(rows, t, k, *both, counts, self.targets, self.shape, self.layout.stride)
 
-    def finish(self, told: Told, end: End) -> dict[str, Any]:
+    def finish(self, told: Told, last: Last) -> dict[str, Any]:
         """The record of the descent: its last point is judged, and what was measured there is added."""
-        shape, nan = self.shape, jnp.full_like(end.gradient_norm, jnp.nan)
-        told = self.point(told, jnp.full((), shape.steps, jnp.int32), end.seen)
+        shape, nan = self.shape, jnp.full_like(last.gradient_norm, jnp.nan)
+        point = last.point if record.asked(last.point) else last.x
+        away = jnp.maximum(jnp.max(jnp.abs(last.x - self.x0)), jnp.max(jnp.abs(point - self.x0)))
+        own = last.gradient_norm if self.rules.uses_gradient else jnp.zeros_like(nan)
+        seen = Seen(
+            last.value, away, restless(self.rules.uses_gradient, own, jnp.bool_(False), self.limits), own, last.counts
+        )
+        told = self.point(told, jnp.full((), shape.steps, jnp.int32), seen)
         t = told.t
         ended = record.stop_step(t.stop) <= shape.steps
         out = record.conclude(t, shape, self.rules.goal, self.rules.stochastic, self.limits, self.layout)
-        out |= self.values(jnp.where(ended, t.final, end.seen.value), jnp.minimum(t.best, t.start))
+        out |= self.values(jnp.where(ended, t.final, last.value), jnp.minimum(t.best, t.start))
         traced = -self.limits.floor if self.rules.goal == "minimum" else self.limits.offset
         out |= {"f_start": t.start + self.limits.offset, "hits": told.rows.hits}
         out |= {"trace": told.rows.trace + traced, "trace_best": told.rows.trace_best + traced}
-        kept = t.gradient_norm if record.asked(t.gradient_norm) and record.asked(end.seen.gradient_norm) else nan
-        out["grad_norm_final"] = jnp.where(ended, kept, end.gradient_norm)
-        out["distance"] = jnp.where(ended, nan, end.distance)
-        out["basin"] = jnp.where(out["outcome"] == CONVERGED, end.nearest, -1)
-        if record.asked(end.endpoint):
-            out["endpoint"] = jnp.where(ended, nan, end.endpoint)
-        if record.asked(end.unseen):
-            out["f_held_out"] = jnp.where(ended, nan, end.unseen + self.limits.offset)
+        kept = t.gradient_norm if record.asked(t.gradient_norm) and self.rules.uses_gradient else nan
+        out["grad_norm_final"] = jnp.where(ended, kept, last.gradient_norm)
+        distance, nearest = self._nearest(point)
+        out["distance"] = jnp.where(ended, nan, distance)
+        out["basin"] = jnp.where(out["outcome"] == CONVERGED, nearest, -1)
+        if shape.endpoint:
+            out["endpoint"] = jnp.where(ended, nan, point)
+        if record.asked(last.unseen):
+            out["f_held_out"] = jnp.where(ended, nan, last.unseen + self.limits.offset)
         if self.rules.counted:
-            out["counts"] = jnp.where(ended, t.counts, end.counts)
+            out["counts"] = jnp.where(ended, t.counts, last.counts)
             if shape.budget:
                 spent = ~begun_after(out["counts"], shape) & (out["outcome"] == UNFINISHED)
                 out["flag"] = jnp.where(spent, SPENT, out["flag"]).astype(jnp.int8)
-                out["steps"] = jnp.minimum(out["steps"], end.begun)
+                out["steps"] = jnp.minimum(out["steps"], last.begun)
             out |= {"settle_counts": t.settle_counts, "trace_counts": told.rows.trace_counts}
             out["hit_counts"] = told.rows.hit_counts
         if shape.cut:
@@ -192,8 +214,15 @@ class Judge:
         if shape.path_steps:
             final = np.array(shape.path_steps, np.int32) == shape.steps
             reached = record.stop_step(t.stop) >= shape.steps
-            out["path"] = jnp.where(final[:, None] & reached, end.x, told.path)
+            out["path"] = jnp.where(final[:, None] & reached, last.x, told.path)
         return out
+
+    def _nearest(self, point: Any) -> tuple[Any, Any]:
+        """Distance to the nearest minimizer, and its index; NaN and -1 where none is known."""
+        if not self.minimizers.shape[0]:
+            return jnp.full((), jnp.nan, point.dtype), jnp.full((), -1, jnp.int32)
+        distances = jnp.sqrt(jnp.sum((self.minimizers - point) ** 2, axis=1))
+        return jnp.min(distances), jnp.argmin(distances).astype(jnp.int32)
 
     def values(self, final: Any, best: Any) -> dict[str, Any]:
         """Values of f, and gaps where the minimum is known."""
@@ -205,12 +234,10 @@ class Judge:
         }  # fmt: skip
 
 
-def judge_apart(rules: Rules, limits: Any, walk: Any) -> dict[str, Any]:
+def judge_apart(judge: Judge, seen: Seen, xs: Any, last: Last) -> dict[str, Any]:
     """The record of a descent from all that its steps showed (see ``scan.walk``)."""
-    seen, xs, end, far, targets = walk
-    judge = Judge(rules, limits, far, targets)
-    stages, length = judge.stages(), rules.layout.chunk
-    chunks, rest = divmod(rules.shape.steps, length)
+    stages, length = judge.stages(), judge.layout.chunk
+    chunks, rest = divmod(judge.shape.steps, length)
 
     def tell(told: Told, part: Any, length: int) -> Told:
         after = told.first + length
@@ -220,8 +247,8 @@ def judge_apart(rules: Rules, limits: Any, walk: Any) -> dict[str, Any]:
         part = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, n * length, length), (seen, xs))
         return tell(told, part, length)
 
-    told = judge.begin(jnp.int32(0), 0 if isinstance(xs, tuple) else xs.shape[1], end.gradient_norm.dtype)
+    told = judge.begin(jnp.int32(0), len(last.x), last.gradient_norm.dtype)
     told = lax.fori_loop(0, chunks, one_more, told)
     if rest:
         told = tell(told, jax.tree.map(lambda a: a[chunks * length :], (seen, xs)), rest)
-    return judge.finish(told, end)
+    return judge.finish(told, last)

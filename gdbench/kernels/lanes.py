@@ -27,6 +27,7 @@ from gdbench.kernels.elements import (
     RULES,
     Elements,
     NoLaneRule,
+    instead,
     join_lanes,
     read,
     run_equations,
@@ -267,7 +268,8 @@ def _scan_elements(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: An
 
     def step(atoms: Sequence[Any], _: None) -> Any:
         inside = env | dict(zip(jaxpr.invars, values(atoms), strict=True))
-        run_equations(late, inside)
+        with instead(ONCE):
+            run_equations(late, inside)
         out = [read(inside, v) for v in jaxpr.outvars]
         atoms = [
             [_as_carried(a, aval.dtype, b, lanes) for a in v.flat]
@@ -360,6 +362,14 @@ def one_piece(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 SLOW = frozenset("acos acosh asin asinh atan atan2 atanh cos cosh digamma erf_inv lgamma pow sin sinh tan".split())
 """Primitives that XLA computes one number at a time on a CPU: where a lane takes them, it pays to share their results,
 and the engine would compute them again for each of the loops that need them."""
+
+
+def _once(primitive: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *operands: set_xla_metadata(jax.jit(primitive)(*operands), inlineable="false")
+
+
+ONCE = {name: _once(getattr(lax, name)) for name in sorted(SLOW)}
+"""These with results that are computed once, for all loops that need them."""
 
 MOST_OPERATIONS = 600
 """Operations of a step, elements counted one by one, beyond which compiling them takes longer than it saves."""

@@ -17,7 +17,7 @@ from jax import lax
 from gdbench.contracts import Oracle, Step
 from gdbench.kernels import lanes, record, together
 from gdbench.kernels.descent import Descent, Lane, Shared
-from gdbench.kernels.judging import End, Judge, Told, begun_after
+from gdbench.kernels.judging import Judge, Last, Told, begun_after, restless
 from gdbench.kernels.record import Seen
 
 
@@ -50,9 +50,9 @@ def descend(descent: Descent, lane: Lane, shared: Shared) -> dict[str, Any]:
     return run.values() if descent.shape.bare else run.record()
 
 
-def walk(descent: Descent, lane: Lane, shared: Shared) -> tuple[Seen, Any, End, Any, Any]:
+def walk(descent: Descent, lane: Lane, shared: Shared) -> tuple[Seen, Any, Last]:
     """All that the steps of one descent show, for a judge apart: what is seen [steps], iterates [steps, dim] where a
-    path is asked for, the end, the distance that is too far, and the targets.
+    path is asked for, and what is measured at the last point.
     """
     return Run(descent, lane, shared).walk()
 
@@ -66,24 +66,24 @@ class Run:
         self.shape, self.layout = descent.shape, descent.layout
         self.dtype = lane.x0.dtype
         self.h = SimpleNamespace(**descent.static, **lane.hyperparameters)
-        seed, word = shared.key_words
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), word), lane.start)
-        self.key = jax.random.fold_in(key, lane.seed)
         self.full = descent.oracle(shared.data, lane.parameters)
-        width = lane.thresholds.width
-        self.far = record.FAR_AWAY * jnp.where(width > 0, width, jnp.maximum(1, jnp.max(jnp.abs(lane.x0))))
-        unit = lane.thresholds.scale if self.problem.target_unit is None else self.problem.target_unit
-        targets = lane.thresholds.floor + shared.targets * unit
-        self.judging = Judge(descent.rules, lane.thresholds, self.far, targets)
+        if not descent.apart:
+            self.judging = Judge(descent.rules, lane.thresholds, lane.x0, shared.targets, shared.minimizers)
+
+    def key_at(self, k: Any) -> Any:
+        """What draws the random numbers of step k."""
+        (seed, word), lane = self.shared.key_words, self.lane
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), word), lane.start)
+        return jax.random.fold_in(jax.random.fold_in(key, lane.seed), k)
 
     def oracle_at(self, k: Any) -> Oracle:
         """What step k may ask: the whole data, or its own mini-batch."""
         data = self.shared.data
         if self.problem.sample is not None:
-            data = self.problem.sample(data, jax.random.fold_in(self.key, k))
+            data = self.problem.sample(data, self.key_at(k))
 
         def own_key() -> Any:
-            return jax.random.fold_in(jax.random.fold_in(self.key, k), OWN_NOISE)
+            return jax.random.fold_in(self.key_at(k), OWN_NOISE)
 
         return self.descent.oracle(data, self.lane.parameters, own_key, self.lane.thresholds.floor)
 
@@ -152,12 +152,8 @@ class Run:
         return deeds | self.restless(length, moved)
 
     def restless(self, length: Any, moved: Any) -> Any:
-        """The deed of a gradient norm; without a gradient, at rest means that nothing moved."""
-        if self.optimizer.uses_gradient:
-            if not record.asked(length):
-                return 0
-            moved = ~(length <= record.AT_REST * self.lane.thresholds.gradient_scale)
-        return jnp.where(moved, record.RESTLESS, 0)
+        """The deed of a gradient norm."""
+        return restless(self.optimizer.uses_gradient, length, moved, self.lane.thresholds)
 
     def judged(self, s: State) -> Seen:
         """What is seen at a point that is judged apart from its step."""
@@ -208,7 +204,7 @@ class Run:
         if rest:
             carry = lax.cond(active, lambda c: self.chunk(c, rest, True), lambda c: c, carry)
         s, told = carry
-        return self.judging.finish(told, self.end(s))
+        return self.judging.finish(told, self.last(s))
 
     def values(self) -> dict[str, Any]:
         """The last value and the best of all steps; nothing is judged."""
@@ -227,7 +223,7 @@ class Run:
         final = self.judge(s.x, s.optimizer)[0]
         return self.judging.values(final, jnp.where(final < best, final, best))
 
-    def walk(self) -> tuple[Seen, Any, End, Any, Any]:
+    def walk(self) -> tuple[Seen, Any, Last]:
         """The whole descent, and what it shows."""
         by_elements, body = self.descent.engine == "lanes", self.body(True)
         show = [lanes.Stage(lambda emitted, _: emitted)]
@@ -236,7 +232,7 @@ class Run:
             return lanes.scan(body, s, self.shape.steps, show, (), by_elements)
 
         s, (seen, xs) = loop(self.begin())
-        return seen, xs, self.end(s), self.far, self.judging.targets
+        return seen, xs, self.last(s)
 
     def light_chunks(self) -> int:
         """Chunks whose steps show their values alone; 0 where they are not worth a loop.
@@ -261,25 +257,15 @@ class Run:
 
         return lax.while_loop(more, one_more, loop)
 
-    def end(self, s: State) -> End:
+    def last(self, s: State) -> Last:
         """What is measured at the last point."""
         point = self.judged_point(s.x, s.optimizer)
         value, gradient = self.full.value_and_grad(point)
-        length: Any = norm(gradient)
-        own = length if self.optimizer.uses_gradient else jnp.zeros((), self.dtype)
-        away, rest = self.away(s.x, s.optimizer), self.restless(own, jnp.bool_(False))
-        distance, nearest = jnp.full((), jnp.nan, self.dtype), jnp.full((), -1, jnp.int32)
-        if self.shared.minimizers.shape[0]:
-            distances = jnp.sqrt(jnp.sum((self.shared.minimizers - point) ** 2, axis=1))
-            nearest = jnp.argmin(distances).astype(jnp.int32)
-            distance = jnp.min(distances)
         unseen: Any = ()
         if self.problem.held_out is not None:
             unseen = self.descent.oracle(self.shared.held_out, self.lane.parameters).value(point)
-        return End(
-            Seen(value, away, rest, own if self.optimizer.uses_gradient else (), s.counts), length, distance, nearest,
-            point if self.shape.endpoint else (), unseen, s.x if self.shape.path_steps else (), s.counts, s.begun,
-        )  # fmt: skip
+        own = () if self.optimizer.judge is None else point
+        return Last(s.x, own, value, norm(gradient), unseen, s.counts, s.begun)
 
 
 def norm(gradient: Any) -> Any:
