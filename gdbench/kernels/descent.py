@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.flatten_util import ravel_pytree
 
 from gdbench.contracts import Cost, Optimizer, Oracle, Problem
@@ -83,6 +85,22 @@ class Shared(NamedTuple):
     minimizers: Any
     targets: Any
     held_out: Any = ()
+
+
+_gradients: weakref.WeakKeyDictionary[Problem, dict[Any, Any]] = weakref.WeakKeyDictionary()
+"""Jaxprs of value and gradient, by the types of what they are asked with."""
+
+
+def value_and_gradient(problem: Problem, value: Callable[..., Any], *given: Any) -> Any:
+    """``value(x, data, parameters)`` and its gradient: traced once for all optimizers that meet the problem, which
+    takes longer than to repeat what came of it.
+    """
+    leaves, tree = jax.tree.flatten(given)
+    key = tree, tuple(str(jax.typeof(leaf)) for leaf in leaves), jax.config.jax_enable_x64
+    known = _gradients.setdefault(problem, {})
+    if key not in known:
+        known[key] = jax.make_jaxpr(jax.value_and_grad(value))(*given)
+    return tuple(jaxpr_as_fun(known[key])(*leaves))
 
 
 def unravel_of(problem: Problem) -> Callable[[Any], Any]:
@@ -168,8 +186,14 @@ class Descent:
         """What a step may ask, on these data."""
         problem = self.problem
 
-        def value(x: Any) -> Any:
+        def value_at(x: Any, data: Any, parameters: Any) -> Any:
             return jnp.asarray(problem.objective(self.unravel(x), data, parameters), x.dtype)
+
+        def value(x: Any) -> Any:
+            return value_at(x, data, parameters)
+
+        def both(x: Any) -> Any:
+            return value_and_gradient(problem, value_at, x, data, parameters)
 
         def residuals(x: Any) -> Any:
             assert problem.residuals is not None
@@ -180,7 +204,7 @@ class Descent:
 
         ravel = (lambda tree: tree) if problem.template is None else (lambda tree: ravel_pytree(tree)[0])
         return Oracle(
-            value, jax.value_and_grad(value), self.unravel, ravel, problem.stochastic, hvp,
+            value, both, self.unravel, ravel, problem.stochastic, hvp,
             residuals if problem.residuals else None, minimum if problem.minimum is not None else None,
             problem.quadratic, key, self.shape.steps,
         )  # fmt: skip
