@@ -22,6 +22,9 @@ from gdbench.plan import CLASSIFIED_DIMENSION, Cell, noise_word, thresholds
 from gdbench.rows import to_table
 from gdbench.suite import Trial
 
+ONE_DEVICE = 4096
+"""Lanes up to which short descents run on one device: another one costs a sixth more to compile for than it saves."""
+
 AHEAD = 3
 """Cells compiled ahead of the one that runs."""
 
@@ -207,12 +210,14 @@ def prepare(cell: Cell, trial: Trial, devices: Sequence[Any], tile: int | None =
         # Decompositions that run on two CPU devices of one process at once may wait for each other for ever
         # (jaxlib 0.10.2: gauss_newton with singular values, 64 lanes a block). The devices change no row.
         devices = devices[:1]
+    if cell.descent.apart and cell.lanes_per_instance <= ONE_DEVICE:
+        devices = devices[:1]
     tile = tile or execute.tile_of(cell.descent, cell.dtype, cell.block, -(-blocks // len(devices)) * cell.block)
     kind = native_program.NativeProgram if cell.descent.engine == "native" else execute.Program
     return CellRun(cell, trial, kind(cell.descent, cell.dtype, cell.block, tile, devices))
 
 
-def compiled_ahead(runs: Sequence[CellRun], progress: Progress) -> Iterator[tuple[CellRun, Exception | None]]:
+def compiled_ahead(runs: Iterable[CellRun], progress: Progress) -> Iterator[tuple[CellRun, Exception | None]]:
     """The cells in order, each compiled while earlier ones ran; the error instead where that failed."""
     workers = min(2, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(workers, "compile") as pool:

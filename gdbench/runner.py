@@ -150,14 +150,14 @@ def _execute(
 ) -> Iterator[tuple[CellRun, Exception | None]]:
     """Run every unit; yields each cell when it is done, with the error where it failed."""
     trials = {trial.name: trial for trial in suite.trials}
-    runs = [prepare(cell, trials[cell.info["experiment"]], devices, options.tile) for cell, _ in work]
-    units = {id(run): ranges for run, (_, ranges) in zip(runs, work, strict=True)}
-    options.progress.begin(len(runs), sum(b - a for _, ranges in work for a, b in ranges))
-    for run, error in compiled_ahead(runs, options.progress):
+    # One after the other, so that the program of a cell that is done does not stay.
+    runs = (prepare(cell, trials[cell.info["experiment"]], devices, options.tile) for cell, _ in work)
+    options.progress.begin(len(work), sum(b - a for _, ranges in work for a, b in ranges))
+    for (run, error), (_, units) in zip(compiled_ahead(runs, options.progress), work, strict=True):
         if error is None:
             deadline = time.perf_counter() + options.timeout
             try:
-                for first, last in units[id(run)]:
+                for first, last in units:
                     finish(run, first, last, run.rows(first, last, options.progress, deadline))
             except store.StoreError:
                 raise  # a full disk concerns the whole run

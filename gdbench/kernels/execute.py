@@ -327,7 +327,7 @@ class Program:
             return packed
 
         piece = ("all" if descent.apart else "block") if descent.one_piece else None
-        compiled, out = self._build(run_block, self.block, one_block, common, piece)
+        compiled, out = self._build(run_block, self.block, one_block, common, piece, quick=descent.apart)
         return compiled, ((out, layout) if descent.apart else None, layout)
 
     def _judge_of(self, walked: Any, limits: Any, common: Any) -> tuple[Any, Any]:
@@ -386,13 +386,14 @@ class Program:
         return min(JUDGED_BLOCK, lanes & -lanes)
 
     def _build(
-        self, run_block: Any, block: int, one_block: Any, common: Any, piece: str | None = None
+        self, run_block: Any, block: int, one_block: Any, common: Any, piece: str | None = None, quick: bool = False
     ) -> tuple[Any, Any]:
         """``run_block(lanes, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
 
         Its arguments: how many lanes count on each device, arrays of the lanes of all blocks, and what they have in
         common. Lanes are the last axis of every array, of results too; blocks without lanes that count are left out.
-        ``piece``: what is one piece of code, the loops within a "block", "all" of it, or nothing.
+        ``piece``: what is one piece of code, the loops within a "block", "all" of it, or nothing. ``quick``: to compile
+        matters more than to run.
         """
         devices = self.mesh.devices.size
         here = self.tile * self.block
@@ -440,7 +441,10 @@ class Program:
             mapped, in_shardings=(by_device(counts), by_device(one_block), everywhere), out_shardings=by_device(out)
         )
         lowered = jitted.lower(counts, lanes, common)
-        return lowered.compile(compiler_options=compiler_options()), out
+        options = compiler_options()
+        if options and quick:
+            options = options | {"xla_backend_optimization_level": 1}
+        return lowered.compile(compiler_options=options), out
 
     def place(self, shared: Shared) -> Any:
         """The shared arguments on every device."""
