@@ -96,7 +96,7 @@ def value_and_gradient(problem: Problem, value: Callable[..., Any], *given: Any)
     takes longer than to repeat what came of it.
     """
     leaves, tree = jax.tree.flatten(given)
-    key = tree, tuple(str(jax.typeof(leaf)) for leaf in leaves), jax.config.jax_enable_x64
+    key = tree, tuple(str(jax.typeof(leaf)) for leaf in leaves)
     known = _gradients.setdefault(problem, {})
     if key not in known:
         known[key] = jax.make_jaxpr(jax.value_and_grad(value))(*given)

@@ -19,7 +19,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdbench.errors import SuiteError
-from gdbench.kernels import fused, native, reach, saved
+from gdbench.kernels import fused, native, saved
 from gdbench.kernels import lanes as lanes_engine
 from gdbench.kernels.compiler import compiler_options
 from gdbench.kernels.descent import Descent, Lane, Shared, divide, join, numerics
@@ -316,11 +316,8 @@ class Program:
                 shown = jax.vmap(lambda lane: walk(descent, join(lane, common), shared), out_axes=(-1, -1, 0))(own)
                 last, layout = pack(shown[2])
                 return *shown[:2], last
-            quick = reach.quick_ranges(descent, own, common, shared)
             if descent.engine == "fused":
                 records = fused.records(descent, own, common, shared, self.interpreted)
-            elif any(quick):
-                records = jax.vmap(lambda lane: reach.descend(descent, join(lane, common), shared, quick))(own)
             else:
                 records = jax.vmap(lambda lane: descend(descent, join(lane, common), shared))(own)
             packed, layout = pack(records)
@@ -441,9 +438,9 @@ class Program:
             mapped, in_shardings=(by_device(counts), by_device(one_block), everywhere), out_shardings=by_device(out)
         )
         lowered = jitted.lower(counts, lanes, common)
-        options = compiler_options()
+        options = dict(compiler_options())
         if options and quick:
-            options = options | {"xla_backend_optimization_level": 1}
+            options["xla_backend_optimization_level"] = 1
         return lowered.compile(compiler_options=options), out
 
     def place(self, shared: Shared) -> Any:

@@ -196,41 +196,6 @@ def _in_any_of_block(lanes: int, batched: Any, flags: Any) -> Any:
     return jnp.max(jnp.ones((lanes // wide,), jnp.float32) @ flags) > 0, False
 
 
-def choose(flag: Any, yes: Any, no: Any) -> Any:
-    """The leaves of one pytree where a flag is set, else of the other; under ``vmap`` what differs between lanes in
-    neither of them is taken from the first.
-    """
-    return jax.tree.map(lambda a, b: _choose(flag, a, b), yes, no)
-
-
-@jax.custom_batching.custom_vmap
-def _choose(flag: Any, yes: Any, no: Any) -> Any:
-    return jnp.where(flag, yes, no)
-
-
-@_choose.def_vmap
-def _choose_in_block(lanes: int, batched: Any, flags: Any, yes: Any, no: Any) -> Any:
-    if not (batched[1] or batched[2]):
-        return yes, False
-    axes = [0 if b else None for b in batched]
-    return jax.vmap(jnp.where, in_axes=axes, axis_size=lanes)(flags, yes, no), True
-
-
-def in_common(common: Any, own: Any) -> Any:
-    """The leaves of one pytree, but under ``vmap`` those of the other where they differ between lanes."""
-    return jax.tree.map(_in_common, common, own)
-
-
-@jax.custom_batching.custom_vmap
-def _in_common(common: Any, own: Any) -> Any:
-    return common
-
-
-@_in_common.def_vmap
-def _in_common_of_block(lanes: int, batched: Any, common: Any, own: Any) -> Any:
-    return (own, True) if batched[1] else (common, batched[0])
-
-
 def _scan_arrays(jaxpr: Any, lanes: int, batched: Any, consts: Any, leaves: Any, length: int) -> Any:
     """As ``_scan_elements``, with the arrays of the lanes kept together."""
     which = batched_carry(jaxpr, batched[0], batched[1], ())

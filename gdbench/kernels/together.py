@@ -21,7 +21,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from gdbench.kernels import lanes
 from gdbench.kernels.compiler import jit
-from gdbench.kernels.elements import Elements, NoLaneRule, join_lanes, read, run_equations, shaped, split_lanes
+from gdbench.kernels.elements import Elements, join_lanes, read, run_equations, shaped, split_lanes
 from gdbench.kernels.slots import Form, Places, Value, cut, join, places_of, restored, split, stacked, stored_as
 
 UNROLLED = 280
@@ -103,27 +103,10 @@ class Body(NamedTuple):
     eqns: list[Any]
 
 
-def loop_body(jaxpr: Any, moves: Sequence[bool], given: int = 0) -> Body:
-    """The body of a loop; those of its arguments are constants, after the others, that are the first so many or are
-    not carried: ``moves`` says which of the rest are.
-    """
-    arguments, carried = jaxpr.invars[:given], jaxpr.invars[given:]
-    constants = [*jaxpr.constvars, *arguments, *_those(carried, moves, False)]
-    return Body(constants, _those(carried, moves, True), _those(jaxpr.outvars, moves, True), jaxpr.eqns)
-
-
-def fits(jaxpr: Any, consts: Sequence[bool], carried: Sequence[bool]) -> bool:
-    """Whether the steps of a body go together, given which of its constants and of what it carries differ."""
-    try:
-        plan = planned(jaxpr, consts, carried)
-    except NoLaneRule:
-        return False
-    dtypes = [stored_as(v.aval.dtype) for v in _those(jaxpr.invars, plan.which, True) for _ in range(v.aval.size)]
-    given = [key[1] if isinstance(key, tuple) else key for key in plan.given]
-    more = max(0, sum(v.aval.size for v in given) - len(dtypes))
-    lane_wise = sum(v.aval.size for v in given if any(v is c for c in _those(jaxpr.constvars, consts, True)))
-    form = Form.of([*dtypes, *[np.dtype(np.float32)] * more], lane_wise)
-    return form is not None and 2 * (plan.operations + len(dtypes) + more) <= UNROLLED and in_order()
+def loop_body(jaxpr: Any, moves: Sequence[bool]) -> Body:
+    """The body of a loop; those of its arguments are constants that are not carried: ``moves`` says which are."""
+    constants = [*jaxpr.constvars, *_those(jaxpr.invars, moves, False)]
+    return Body(constants, _those(jaxpr.invars, moves, True), _those(jaxpr.outvars, moves, True), jaxpr.eqns)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import pytest
 import gdbench as gd
 from gdbench import plan
 from gdbench.errors import StoreError, SuiteError
-from gdbench.kernels import execute, native, reach, record
+from gdbench.kernels import execute, native, record
 
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("rosenbrock", "gd", {"steps": 1000}),
@@ -53,25 +53,6 @@ def test_a_chunk_taken_at_once_is_one_judged_point_by_point(monkeypatch: pytest.
     monkeypatch.setattr(record, "uneventful", lambda t, k, *rest: jnp.bool_(False))
     execute._judges.clear()
     pd.testing.assert_frame_equal(at_once, rows(*case, "scan"), check_exact=True)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled_anew")
-@pytest.mark.parametrize("case", [case for case in CASES if case[2]["steps"] > 400], ids=lambda c: f"{c[0]}-{c[1]}")
-def test_chunks_whose_steps_go_together_are_those_judged_point_by_point(
-    monkeypatch: pytest.MonkeyPatch, case: Any
-) -> None:
-    quick, found = [], reach.quick_ranges
-
-    def note(*arguments: Any) -> list[bool]:
-        quick.append(found(*arguments))
-        return quick[-1]
-
-    monkeypatch.setattr(reach, "quick_ranges", note)
-    together = rows(*case, "lanes")
-    assert any(map(any, quick)), "nothing to compare: no steps go together"
-    monkeypatch.setattr(reach, "quick_ranges", lambda *arguments: [False])
-    close(together, rows(*case, "lanes"))
 
 
 def close(one: pd.DataFrame, other: pd.DataFrame) -> None:
