@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,22 +149,47 @@ def _execute(
     options: Options,
     finish: Callable[[CellRun, int, int, pa.Table], None],
 ) -> Iterator[tuple[CellRun, Exception | None]]:
-    """Run every unit; yields each cell when it is done, with the error where it failed."""
+    """Run every unit; yields each cell when its rows are kept, with the error where it failed.
+
+    One thread keeps rows while the next ones are computed: of each cell one table at most waits for it.
+    """
     trials = {trial.name: trial for trial in suite.trials}
     # One after the other, so that the program of a cell that is done does not stay.
     runs = (prepare(cell, trials[cell.info["experiment"]], devices, options.tile) for cell, _ in work)
     options.progress.begin(len(work), sum(b - a for _, ranges in work for a, b in ranges))
-    for (run, error), (_, units) in zip(compiled_ahead(runs, options.progress), work, strict=True):
-        if error is None:
-            deadline = time.perf_counter() + options.timeout
-            try:
-                for first, last in units:
-                    finish(run, first, last, run.rows(first, last, options.progress, deadline))
-            except store.StoreError:
-                raise  # a full disk concerns the whole run
-            except Exception as failure:  # one cell that fails leaves the others to be done
-                error = failure
-        yield run, error
+    before: tuple[CellRun, Exception | None, Future[None] | None] | None = None
+    with ThreadPoolExecutor(1, "keep") as keeper:
+        for (run, error), (_, units) in zip(compiled_ahead(runs, options.progress), work, strict=True):
+            keeping: Future[None] | None = None
+            if error is None:
+                deadline = time.perf_counter() + options.timeout
+                try:
+                    for first, last in units:
+                        table = run.rows(first, last, options.progress, deadline)
+                        if keeping is not None:
+                            keeping.result()
+                        keeping = keeper.submit(finish, run, first, last, table)
+                except store.StoreError:
+                    raise  # a full disk concerns the whole run
+                except Exception as failure:  # one cell that fails leaves the others to be done
+                    error = failure
+            if before is not None:
+                yield _kept(*before)
+            before = run, error, keeping
+        if before is not None:
+            yield _kept(*before)
+
+
+def _kept(run: CellRun, error: Exception | None, keeping: Future[None] | None) -> tuple[CellRun, Exception | None]:
+    """A cell whose last rows are kept, or the error of that."""
+    try:
+        if keeping is not None:
+            keeping.result()
+    except store.StoreError:
+        raise
+    except Exception as failure:
+        error = error or failure
+    return run, error
 
 
 def one_line(error: Exception) -> str:
