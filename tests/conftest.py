@@ -1,4 +1,4 @@
-"""What every test shares: two CPU devices and a cache folder of its own.
+"""What every test shares: two CPU devices, a cache folder of its own, and programs that are quickly compiled.
 
 This file imports no JAX, for tests of reports, figures and theory must not pay for it. All is said through environment
 variables, which JAX reads at its first import and which child processes inherit.
@@ -6,6 +6,8 @@ variables, which JAX reads at its first import and which child processes inherit
 
 from __future__ import annotations
 
+import gc
+import importlib.metadata
 import os
 import tempfile
 
@@ -19,14 +21,31 @@ os.environ.setdefault("MPLBACKEND", "agg")
 for _name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64"):
     os.environ.pop(_name, None)
 
+# Most of a test's time is XLA's. Without LLVM's optimizations, and with its older code generator, it takes a third of
+# it. What optimizations might get wrong is looked for by the tests that ask for ``compiled_for_users``.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# The second core is another worker's.
+QUICKLY += " --xla_cpu_parallel_codegen_split_count=1"
+FOR_USERS = {
+    "xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True,
+    "xla_cpu_parallel_codegen_split_count": 32,
+}  # fmt: skip
+# A flag that XLA does not know ends the process: only where these have been tried.
+if importlib.metadata.version("jaxlib").startswith("0.10.") and QUICKLY not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY}".strip()
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector, which took a fifth of the time to trace, looks less at it."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
 
 @pytest.fixture
-def quickly_compiled(monkeypatch):
-    """Cells are compiled without LLVM's optimizations, which take a third of the time: for tests of what a method does.
+def compiled_for_users(monkeypatch):
+    """Everything that gdbench compiles is compiled as it is for users, with all optimizations."""
+    from gdbench.kernels import compiler, execute
 
-    What a compiler's optimizations might get wrong is looked for in tests/problems and tests/kernels/test_program.py.
-    """
-    from gdbench.kernels import execute
-
-    options = execute.compiler_options() | {"xla_backend_optimization_level": 0}
-    monkeypatch.setattr(execute, "compiler_options", lambda platform=None: options)
+    options = compiler.compiler_options() | FOR_USERS
+    for module in (compiler, execute):
+        monkeypatch.setattr(module, "compiler_options", lambda platform=None: options)

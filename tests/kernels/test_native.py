@@ -331,9 +331,7 @@ def _both_sweeps(problem: str, optimizer: str, **options: Any) -> list[pd.DataFr
     record=st.sampled_from(["outcome", "full"]),
     dtype=st.sampled_from(["float32", "float64"]),
 )
-def test_whole_descents_agree(
-    quickly_compiled: None, optimizer: str, problem: str, steps: int, record: str, dtype: str
-) -> None:
+def test_whole_descents_agree(optimizer: str, problem: str, steps: int, record: str, dtype: str) -> None:
     scan, ours = _both_sweeps(
         problem, optimizer, learning_rate=gd.log_axis(1e-3, 1.0, 9), starts=gd.starts("sobol", 8), steps=steps,
         record=record, dtype=dtype,

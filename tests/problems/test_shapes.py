@@ -15,8 +15,6 @@ from gdbench.kernels.compiler import jit
 from gdbench.problems import shapes as folder
 from tests.problems.conftest import precision
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 ENTRIES = {entry.name: entry for entry in folder.entries()}
 
 
