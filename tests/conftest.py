@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import os
+import sys
 import tempfile
 
 import pytest
@@ -22,17 +23,21 @@ for _name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64"):
     os.environ.pop(_name, None)
 
 # Most of a test's time is XLA's. Without LLVM's optimizations, and with its older code generator, it takes a third of
-# it. What optimizations might get wrong is looked for by the tests that ask for ``compiled_for_users``.
-QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-# The second core is another worker's.
-QUICKLY += " --xla_cpu_parallel_codegen_split_count=1"
+# it; and the second core is another worker's. What optimizations might get wrong is looked for by the tests that ask
+# for ``compiled_for_users``.
+QUICKLY = {
+    "xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}  # fmt: skip
 FOR_USERS = {
     "xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True,
     "xla_cpu_parallel_codegen_split_count": 32,
 }  # fmt: skip
 # A flag that XLA does not know ends the process: only where these have been tried.
-if importlib.metadata.version("jaxlib").startswith("0.10.") and QUICKLY not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY}".strip()
+KNOWN = importlib.metadata.version("jaxlib").startswith("0.10.")
+FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICKLY.items())
+if KNOWN and FLAGS not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
 
 
 def pytest_collection_finish():
@@ -41,11 +46,29 @@ def pytest_collection_finish():
     gc.set_threshold(100_000, 20, 100)
 
 
+def compile_quickly(lowered, compiler_options=None, **more):
+    """``jax.stages.Lowered.compile``, for which a level that gdbench asks for is none."""
+    options = {name: value for name, value in (compiler_options or {}).items() if name not in QUICKLY}
+    return lowered.compile_for_users(compiler_options=options or None, **more)
+
+
+def pytest_runtest_setup(item):
+    """As soon as someone has imported JAX."""
+    stages = sys.modules.get("jax.stages")
+    if KNOWN and stages is not None and not hasattr(stages.Lowered, "compile_for_users"):
+        stages.Lowered.compile_for_users, stages.Lowered.compile = stages.Lowered.compile, compile_quickly
+
+
 @pytest.fixture
 def compiled_for_users(monkeypatch):
     """Everything that gdbench compiles is compiled as it is for users, with all optimizations."""
+    from jax.stages import Lowered
+
     from gdbench.kernels import compiler, execute
 
+    if not KNOWN:
+        return
+    monkeypatch.setattr(Lowered, "compile", getattr(Lowered, "compile_for_users", Lowered.compile))
     options = compiler.compiler_options() | FOR_USERS
     for module in (compiler, execute):
         monkeypatch.setattr(module, "compiler_options", lambda platform=None: options)

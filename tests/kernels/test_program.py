@@ -22,6 +22,9 @@ from gdbench.kernels.layout import Shape, chunk_length, rate_window, window_leng
 from gdbench.plan import make_plan
 from gdbench.suite import build_suite
 
+# To the last bit is said of what users run.
+pytestmark = pytest.mark.usefixtures("compiled_for_users")
+
 RATES = np.geomspace(1e-4, 1e-2, 24).tolist()
 STEPS = 120
 
