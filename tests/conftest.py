@@ -49,26 +49,30 @@ def pytest_collection_finish():
 def compile_quickly(lowered, compiler_options=None, **more):
     """``jax.stages.Lowered.compile``, for which a level that gdbench asks for is none."""
     options = {name: value for name, value in (compiler_options or {}).items() if name not in QUICKLY}
-    return lowered.compile_for_users(compiler_options=options or None, **more)
+    return lowered.compile_as_asked(compiler_options=options or None, **more)
 
 
 def pytest_runtest_setup(item):
     """As soon as someone has imported JAX."""
     stages = sys.modules.get("jax.stages")
-    if KNOWN and stages is not None and not hasattr(stages.Lowered, "compile_for_users"):
-        stages.Lowered.compile_for_users, stages.Lowered.compile = stages.Lowered.compile, compile_quickly
+    if KNOWN and stages is not None and not hasattr(stages.Lowered, "compile_as_asked"):
+        stages.Lowered.compile_as_asked, stages.Lowered.compile = stages.Lowered.compile, compile_quickly
 
 
 @pytest.fixture
 def compiled_for_users(monkeypatch):
-    """Everything that gdbench compiles is compiled as it is for users, with all optimizations."""
+    """Everything that gdbench compiles is compiled as it is for users, with all optimizations; the options for that.
+
+    For what is said to the last bit, too: without optimizations a lane's last bit may depend on where it stands.
+    """
     from jax.stages import Lowered
 
     from gdbench.kernels import compiler, execute
 
     if not KNOWN:
-        return
-    monkeypatch.setattr(Lowered, "compile", getattr(Lowered, "compile_for_users", Lowered.compile))
+        return compiler.compiler_options()
+    monkeypatch.setattr(Lowered, "compile", getattr(Lowered, "compile_as_asked", Lowered.compile))
     options = compiler.compiler_options() | FOR_USERS
     for module in (compiler, execute):
         monkeypatch.setattr(module, "compiler_options", lambda platform=None: options)
+    return options
