@@ -96,6 +96,7 @@ def test_a_judge_apart_says_what_one_within_says(monkeypatch: pytest.MonkeyPatch
     close(apart, rows(*case))
 
 
+@pytest.mark.slow
 def test_cells_share_their_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "_judges", {})
     for problem, optimizer in (("rosenbrock", "gd"), ("beale", "adam"), ("booth", "momentum")):
