@@ -24,7 +24,7 @@ for _name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64"):
 
 # Most of a test's time is XLA's. Without LLVM's optimizations, and with its older code generator, it takes a third of
 # it; and the second core is another worker's. What optimizations might get wrong is looked for by the tests that ask
-# for ``compiled_for_users``.
+# for ``compiled_for_users``; bbob/f21 and f22 need it, since jaxlib 0.10.2 gives NaN on them without optimizations.
 QUICKLY = {
     "xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,

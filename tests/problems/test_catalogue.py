@@ -14,7 +14,7 @@ import pytest
 
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError
-from tests.problems.cases import CASES, FAMILIES, STEPS, build, label
+from tests.problems.cases import CASES, FAMILIES, OPTIMIZED, STEPS, build, label
 from tests.problems.drawn import compiled_with_drawn_points
 
 LANES = 64
@@ -142,13 +142,15 @@ def test_facts_are_stated_and_of_the_right_shape(case):
         for i, c in enumerate(CASES)
     ],
 )
-def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
+def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype, request):
     """Finite all over the box; nothing below the minimum; gradients agree with differences; minimizers attain it; the
     curvature is that of the Hessian.
 
     At its default settings the problem is also compiled, batched and alone, and compared with the plain evaluation.
     """
     problem = build(case)
+    if problem.name in OPTIMIZED:
+        request.getfixturevalue("compiled_for_users")
     none = np.zeros((0, problem.dim))
     kinks = none if problem.kinks is None else problem.kinks[:8]
     minimizers = none if problem.minimizers is None else problem.minimizers[:32]
