@@ -51,7 +51,6 @@ def test_blocks_are_found_with_their_lines(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_for_users")
 def test_the_python_of_the_readme_runs(folder):
     names = run_blocks(README)
     assert len(names["s"].table) == 256 * 2 * 64
