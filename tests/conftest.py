@@ -1,4 +1,4 @@
-"""What every test shares: two CPU devices and a cache folder of its own.
+"""What every test shares: two CPU devices, a cache folder of its own, and programs that are quickly compiled.
 
 This file imports no JAX, for tests of reports, figures and theory must not pay for it. All is said through environment
 variables, which JAX reads at its first import and which child processes inherit.
@@ -6,7 +6,10 @@ variables, which JAX reads at its first import and which child processes inherit
 
 from __future__ import annotations
 
+import gc
+import importlib.metadata
 import os
+import sys
 import tempfile
 
 import pytest
@@ -19,14 +22,57 @@ os.environ.setdefault("MPLBACKEND", "agg")
 for _name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_X64"):
     os.environ.pop(_name, None)
 
+# Most of a test's time is XLA's. Without LLVM's optimizations, and with its older code generator, it takes a third of
+# it; and the second core is another worker's. What optimizations might get wrong is looked for by the tests that ask
+# for ``compiled_for_users``; bbob/f21 and f22 need it, since jaxlib 0.10.2 gives NaN on them without optimizations.
+QUICKLY = {
+    "xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}  # fmt: skip
+FOR_USERS = {
+    "xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True,
+    "xla_cpu_parallel_codegen_split_count": 32,
+}  # fmt: skip
+# A flag that XLA does not know ends the process: only where these have been tried.
+KNOWN = importlib.metadata.version("jaxlib").startswith("0.10.")
+FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICKLY.items())
+if KNOWN and FLAGS not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
+
+
+def pytest_collection_finish():
+    """What was imported stays: the garbage collector, which took a fifth of the time to trace, looks less at it."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+def compile_quickly(lowered, compiler_options=None, **more):
+    """``jax.stages.Lowered.compile``, for which a level that gdbench asks for is none."""
+    options = {name: value for name, value in (compiler_options or {}).items() if name not in QUICKLY}
+    return lowered.compile_as_asked(compiler_options=options or None, **more)
+
+
+def pytest_runtest_setup(item):
+    """As soon as someone has imported JAX."""
+    stages = sys.modules.get("jax.stages")
+    if KNOWN and stages is not None and not hasattr(stages.Lowered, "compile_as_asked"):
+        stages.Lowered.compile_as_asked, stages.Lowered.compile = stages.Lowered.compile, compile_quickly
+
 
 @pytest.fixture
-def quickly_compiled(monkeypatch):
-    """Cells are compiled without LLVM's optimizations, which take a third of the time: for tests of what a method does.
+def compiled_for_users(monkeypatch):
+    """Everything that gdbench compiles is compiled as it is for users, with all optimizations; the options for that.
 
-    What a compiler's optimizations might get wrong is looked for in tests/problems and tests/kernels/test_program.py.
+    For what is said to the last bit, too: without optimizations a lane's last bit may depend on where it stands.
     """
-    from gdbench.kernels import execute
+    from jax.stages import Lowered
 
-    options = execute.compiler_options() | {"xla_backend_optimization_level": 0}
-    monkeypatch.setattr(execute, "compiler_options", lambda platform=None: options)
+    from gdbench.kernels import compiler, execute
+
+    if not KNOWN:
+        return compiler.compiler_options()
+    monkeypatch.setattr(Lowered, "compile", getattr(Lowered, "compile_as_asked", Lowered.compile))
+    options = compiler.compiler_options() | FOR_USERS
+    for module in (compiler, execute):
+        monkeypatch.setattr(module, "compiler_options", lambda platform=None: options)
+    return options

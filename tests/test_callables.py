@@ -20,8 +20,6 @@ from gdbench.errors import GdbenchError, SuiteError
 from gdbench.problems.batches import JUDGE_EVERY, mini_batches, row_sampler
 from gdbench.suite import build_suite
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 RNG = np.random.default_rng(0)
 ROWS = 40
 TABLE = {"a": RNG.normal(size=(ROWS, 3)), "y": RNG.normal(size=ROWS)}

@@ -12,8 +12,6 @@ import gdbench as gd
 from gdbench.contracts import OUTCOMES
 from gdbench.errors import GdbenchError, StoreError, SuiteError, UnknownNameError
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 ROOT = Path(__file__).parent.parent
 
 

@@ -188,11 +188,15 @@ def test_a_damaged_manifest_does_not_stop_a_run(tmp_path, small_shards):
 # Processes that are killed
 
 
+def furnish(folder: Path) -> Path:
+    (folder / "many.toml").write_text(SUITE)
+    (folder / "gdbench_small_shards.py").write_text(WRAPPER)
+    return folder
+
+
 @pytest.fixture
 def place(tmp_path):
-    (tmp_path / "many.toml").write_text(SUITE)
-    (tmp_path / "gdbench_small_shards.py").write_text(WRAPPER)
-    return tmp_path
+    return furnish(tmp_path)
 
 
 COMMAND = ["run", "many.toml", "--no-report", "--tile", "1", "--results"]
@@ -202,6 +206,7 @@ def begin(place: Path, results: str, **environment: str) -> subprocess.Popen[str
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "gdbench_small_shards.py", *COMMAND, results]
     env = {**os.environ, "PYTHONPATH": paths, **environment}
+    env.pop("XLA_FLAGS", None)  # compiled as for users: long descents take longer to run than to compile
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
@@ -221,9 +226,14 @@ def finish(place: Path, results: str) -> gd.Run:
     return gd.load(place / results / "many")
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The run to whose bytes every other must come."""
+    return finish(furnish(tmp_path_factory.mktemp("undisturbed")), "undisturbed")
+
+
 @pytest.mark.slow
-def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(place):
-    undisturbed = finish(place, "undisturbed")
+def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(place, undisturbed):
     dice = random.Random(0)
     for i in range(KILLS):
         with begin(place, "killed") as child:
@@ -244,8 +254,7 @@ def test_a_run_that_is_killed_ten_times_ends_as_if_it_had_not_been(place):
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_the_worst_moments_of_writing(place):
-    undisturbed = finish(place, "undisturbed")
+def test_a_process_killed_at_the_worst_moments_of_writing(place, undisturbed):
     # The first calls write the descriptions and the surface, the later ones shards.
     for moment in ("fsync:1", "replace:2", "replace:3", "fsync:5", "replace:11", "note:1", "note:51"):
         with begin(place, "killed", KILL_BEFORE=moment) as child:

@@ -115,6 +115,7 @@ except SystemExit:
 """
 
 
+@pytest.mark.slow
 def test_the_next_list_shows_what_was_added_changed_and_removed(tmp_path, folder):
     shutil.copytree(PACKAGE, tmp_path / "gdbench", ignore=shutil.ignore_patterns("__pycache__"))
     first = command(tmp_path, "list", "problems")

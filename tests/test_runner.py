@@ -13,8 +13,6 @@ from gdbench.errors import CellError, StoreError
 from gdbench.kernels import execute
 from gdbench.suite import build_suite
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 
 def table(*experiments: dict, **changes) -> dict:
     """A suite of one small experiment, with other keys where given."""

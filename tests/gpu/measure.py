@@ -56,11 +56,16 @@ def descent_of(problem: str, optimizer: str, steps: int, full: bool = False) -> 
     return descent
 
 
-def block_of(descent: Descent, lanes: int, dtype: str, rates: tuple[float, float]) -> tuple[Lane, Lane, Shared]:
-    """So many lanes: rates from end to end, starts at random in the box (or about the start)."""
+def block_of(
+    descent: Descent, lanes: int, dtype: str, rates: tuple[float, float], scales: tuple[float, float] | None = None
+) -> tuple[Lane, Lane, Shared]:
+    """So many lanes: rates from end to end, starts at random in the box (or about the start).
+
+    ``scales`` of the problem are measured if they are not given.
+    """
     problem, rule = descent.problem, descent.optimizer
     rng = np.random.default_rng(0)
-    s, g = scale.measure_scales(problem, [dict(problem.parameters)])[0]
+    s, g = scales or scale.measure_scales(problem, [dict(problem.parameters)])[0]
     low, high = problem.box or (np.asarray(problem.start) - 1, np.asarray(problem.start) + 1)
     width = float(np.max(np.asarray(high) - np.asarray(low)))
     aim = float(problem.minimum or 0)
@@ -211,14 +216,11 @@ def parts(tiny: bool) -> list[tuple[str, Callable[[], Any]]]:
     for case in CASES[:1] if tiny else CASES:
         out.append((f"check {' '.join(map(str, case))}", functools.partial(check, *case, few, 100 if tiny else 600)))
     out.append(("time plain", functools.partial(time_plain, lanes, steps)))
-    for launch in [Launch(unroll=1), Launch(64, 2, 1)] if tiny else LAUNCHES:
+    for launch in [Launch(64, 2, 1)] if tiny else LAUNCHES:
         out.append((f"time fused {tuple(launch)}", functools.partial(time_engine, "fused", launch, lanes, steps)))
-    out.append(
-        (
-            f"time scan of {min(lanes, GPU_LANES)}",
-            functools.partial(time_engine, "scan", None, min(lanes, GPU_LANES), steps),
-        )
-    )
+    if lanes > GPU_LANES:
+        part = functools.partial(time_engine, "scan", None, GPU_LANES, steps)
+        out.append((f"time scan of {GPU_LANES}", part))
     out.append(("time scan", functools.partial(time_engine, "scan", None, lanes, steps)))
     out.append((f"map {side}²", functools.partial(time_map, side, steps)))
     return out

@@ -20,8 +20,6 @@ from gdbench.optimizers.rules import host_method
 from gdbench.plan import descent_of
 from gdbench.suite import Trial
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 NONE = Cost()
 RATE = {"learning_rate": Hyperparameter(0.1, "here")}
 

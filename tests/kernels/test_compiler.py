@@ -16,6 +16,7 @@ def test_the_option_is_known_where_it_is_needed():
     assert compiler_options() == WITHOUT_YNN | WIDE
 
 
+@pytest.mark.usefixtures("compiled_for_users")
 @pytest.mark.parametrize(("dtype", "n"), [("float64", 16_385), ("float32", 32_769)])
 def test_a_batched_product_under_a_reduction_is_right(dtype, n):
     # The public example of jax issue 39103, whose last entry came out wrong in jaxlib 0.10.2.

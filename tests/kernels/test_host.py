@@ -173,7 +173,7 @@ def test_stochastic_problems_are_refused() -> None:
 
 @pytest.mark.slow
 def test_the_record_is_that_of_the_same_method_in_the_kernel() -> None:
-    options: dict[str, Any] = {"starts": gd.starts("sobol", 70), "steps": 200, "paths": 1000, "targets": [1e-1, 1e-3]}
+    options: dict[str, Any] = {"starts": gd.starts("sobol", 70), "steps": 80, "paths": 1000, "targets": [1e-1, 1e-3]}
     before = compile_count()
     ours = gd.sweep("quadratic", method(_descend), learning_rate=[0.05, 0.15, 3.0], dtype="float64", **options).table
     assert compile_count() == before + 1
@@ -194,7 +194,7 @@ def test_the_record_is_that_of_the_same_method_in_the_kernel() -> None:
 @pytest.mark.slow
 def test_random_numbers_belong_to_the_descent_alone() -> None:
     # Three settings and 70 starts are four blocks; one setting is two. A start's walk is the same in both.
-    options: dict[str, Any] = {"steps": 30, "dtype": "float64"}
+    options: dict[str, Any] = {"steps": 9, "dtype": "float64"}
     many = gd.sweep("quadratic", "cma_es", sigma=[0.1, 0.2, 0.3], starts=gd.starts("sobol", 70), **options).table
     few = gd.sweep("quadratic", "cma_es", sigma=0.2, starts=gd.starts("sobol", 70), **options).table
     middle = many[many["sigma"] == 0.2]

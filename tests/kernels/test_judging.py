@@ -48,7 +48,11 @@ def rows(problem: str, optimizer: str, settings: dict[str, Any], engine: str = "
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}")
-def test_a_chunk_taken_at_once_is_one_judged_point_by_point(monkeypatch: pytest.MonkeyPatch, case: Any) -> None:
+def test_a_chunk_taken_at_once_is_one_judged_point_by_point(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, case: Any
+) -> None:
+    if case is CASES[0]:  # to the last bit, with all optimizations too
+        request.getfixturevalue("compiled_for_users")
     at_once = rows(*case, "scan")
     monkeypatch.setattr(record, "uneventful", lambda t, k, *rest: jnp.bool_(False))
     execute._judges.clear()
@@ -73,6 +77,7 @@ def test_a_judge_apart_says_what_one_within_says(monkeypatch: pytest.MonkeyPatch
     close(apart, rows(*case))
 
 
+@pytest.mark.slow
 def test_cells_share_their_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "_judges", {})
     for problem, optimizer in (("rosenbrock", "gd"), ("beale", "adam"), ("booth", "momentum")):

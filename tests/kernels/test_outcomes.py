@@ -14,8 +14,6 @@ from labelled import GROUPS, Case, Group
 import gdbench as gd
 from gdbench.contracts import OUTCOMES
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 DTYPES = ("float32", "float64")
 
 

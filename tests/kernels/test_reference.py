@@ -28,10 +28,10 @@ class Setting(NamedTuple):
 
 QUICK = [
     Setting(PARABOLA, "gd", 2, "float32", (0.03, 1.4)),
-    Setting(QUADRATIC, "momentum", 97, "float32", (0.01, 0.5)),
     Setting(ROSENBROCK, "gd", 100, "float64", (1e-4, 5e-3)),
 ]
 MORE = [
+    Setting(QUADRATIC, "momentum", 97, "float32", (0.01, 0.5)),
     Setting(QUADRATIC, "momentum", 7, "float64", (0.01, 0.5)),
     Setting(PARABOLA, "gd", 1, "float64", (0.03, 1.4)),
     Setting(QUADRATIC, "gd", 50, "float64", (0.01, 0.3)),
@@ -46,6 +46,7 @@ def _name(setting: Setting) -> str:
     return f"{setting.function.name}-{setting.optimizer}-{setting.steps}-{setting.dtype}"
 
 
+@pytest.mark.usefixtures("compiled_for_users")
 @pytest.mark.parametrize(
     "setting",
     [pytest.param(s, id=_name(s)) for s in QUICK]

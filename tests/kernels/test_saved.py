@@ -40,6 +40,7 @@ def programs(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix != ".jsonl"]
 
 
+@pytest.mark.slow
 def test_a_program_is_found_again(folder: Any) -> None:
     place, compiled = folder
     first = gd.sweep("rosenbrock", "gd", **GRID, steps=43).table
@@ -54,6 +55,7 @@ def test_a_program_is_found_again(folder: Any) -> None:
     assert len(compiled) == 4
 
 
+@pytest.mark.slow
 def test_a_broken_program_is_compiled_again(folder: Any) -> None:
     place, compiled = folder
     first = gd.sweep("rosenbrock", "gd", **GRID, steps=47).table

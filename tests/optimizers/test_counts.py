@@ -24,8 +24,6 @@ from gdbench.kernels import host
 from gdbench.kernels.compiler import jit
 from gdbench.optimizers.rules import static_values
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
 JAX_METHODS = sorted(name for name, rule in CATALOGUE.items() if rule.host is None)
 CORE = {"gd", "adam", "trial_and_error", "optax/sgd"}

@@ -17,8 +17,6 @@ from gdbench.optimizers.finite_differences import finite_difference, spsa
 from gdbench.optimizers.own import gd as plain_gd
 from tests.optimizers.walks import oracle_of, path, rosenbrock
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 START = np.array([-1.2, 1.0, 0.3])
 
 

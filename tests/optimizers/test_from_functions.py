@@ -23,8 +23,6 @@ from gdbench.kernels.layout import Shape
 from gdbench.optimizers.rules import static_values
 from gdbench.suite import build_suite
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 _modules = itertools.count()
 
 

@@ -25,8 +25,6 @@ from gdbench.optimizers import from_optax
 from gdbench.optimizers.optax_step import look_into
 from gdbench.optimizers.optax_wrappers import base_of, parse_base
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
 NAMES = sorted(name.removeprefix("optax/") for name in CATALOGUE if name.startswith("optax/"))
 WRAPPERS = {

@@ -19,8 +19,6 @@ from gdbench.contracts import Optimizer, Oracle
 from gdbench.errors import SuiteError
 from gdbench.kernels.compiler import jit
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
 NAMES = ["nelder_mead", *sorted(name for name in CATALOGUE if name.startswith("optimistix/"))]
 GRADIENTS = ("bfgs", "dfp", "lbfgs", "nonlinear_cg")

@@ -103,3 +103,6 @@ oscillates on a finer scale. Zero: it has a kink every 1e-10, and a test of its 
 
 COARSE = {"bbob/f16", "bbob/f19", "bbob/f23"}
 """Functions whose finest oscillation float32 cannot hold: gradients differ from program to program."""
+
+OPTIMIZED = {"bbob/f21", "bbob/f22"}
+"""Functions that jaxlib 0.10.2 gets wrong where it is to compile them without optimizations."""

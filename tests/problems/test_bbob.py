@@ -12,6 +12,7 @@ from gdbench.contracts import ProblemFamily
 from gdbench.errors import SuiteError
 from gdbench.problems import bbob
 from gdbench.problems.bbob.instances import _next, normal, rotation, uniform
+from tests.problems.cases import OPTIMIZED
 
 FAMILIES = {n: getattr(bbob, f"f{n}") for n in range(1, 25)}
 NUMBERS = sorted(FAMILIES)
@@ -64,10 +65,12 @@ def program(objective, dtype: str):
 
 
 @pytest.fixture
-def evaluate(in_dtype):
+def evaluate(in_dtype, request):
     """(problem, points [n, dim], dtype, data) -> values [n] and gradients [n, dim] of the objective."""
 
     def run(problem, points, dtype="float64", data=None):
+        if problem.name in OPTIMIZED:
+            request.getfixturevalue("compiled_for_users")
         points = np.asarray(points, dtype)
         whole = np.concatenate([points, np.repeat(points[-1:], LANES - len(points), axis=0)])
         arrays = {name: np.asarray(array, dtype) for name, array in (data or problem.data).items()}

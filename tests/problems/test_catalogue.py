@@ -14,7 +14,7 @@ import pytest
 
 from gdbench.contracts import Problem
 from gdbench.errors import SuiteError
-from tests.problems.cases import CASES, FAMILIES, STEPS, build, label
+from tests.problems.cases import CASES, FAMILIES, OPTIMIZED, STEPS, build, label
 from tests.problems.drawn import compiled_with_drawn_points
 
 LANES = 64
@@ -71,6 +71,27 @@ def check_quadratic(problem: Problem, points: np.ndarray, gradients: np.ndarray)
     assert problem.quadratic == affine, np.abs(left).max()
 
 
+def check_curvature(problem: Problem, flat, in_dtype) -> None:
+    """The smallest and the largest curvature are eigenvalues of the Hessian."""
+    import jax
+    import jax.numpy as jnp
+
+    from gdbench.kernels.compiler import jit
+
+    assert problem.curvature is not None
+    m, L = problem.curvature(problem.parameters)
+    where = problem.minimizers[:16] if problem.curvature_is_local else random_points(problem, 16)
+    where = where[np.minimum(np.arange(16), len(where) - 1)]
+    with in_dtype("float64"):
+        f, data, parameters = flat(problem, "float64")
+        hessians = jit(jax.vmap(jax.hessian(f), in_axes=(0, None, None)))(jnp.asarray(where), data, parameters)
+    eigenvalues = np.linalg.eigvalsh(hessians)
+    # A piecewise quadratic attains its bounds somewhere, not at every sample.
+    assert m - 1e-8 * abs(L) <= eigenvalues.min() and eigenvalues.max() <= L * (1 + 1e-8) + 1e-12
+    if problem.curvature_is_local or problem.kinks is None:
+        np.testing.assert_allclose([eigenvalues.min(), eigenvalues.max()], [m, L], rtol=1e-8, atol=1e-8 * abs(L))
+
+
 def random_points(problem: Problem, num: int, seed: int = 7) -> np.ndarray:
     assert problem.box is not None
     return np.random.default_rng(seed).uniform(*problem.box, (num, problem.dim))
@@ -121,12 +142,15 @@ def test_facts_are_stated_and_of_the_right_shape(case):
         for i, c in enumerate(CASES)
     ],
 )
-def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
-    """Finite all over the box; nothing below the minimum; gradients agree with differences; minimizers attain it.
+def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype, request):
+    """Finite all over the box; nothing below the minimum; gradients agree with differences; minimizers attain it; the
+    curvature is that of the Hessian.
 
     At its default settings the problem is also compiled, batched and alone, and compared with the plain evaluation.
     """
     problem = build(case)
+    if problem.name in OPTIMIZED:
+        request.getfixturevalue("compiled_for_users")
     none = np.zeros((0, problem.dim))
     kinks = none if problem.kinks is None else problem.kinks[:8]
     minimizers = none if problem.minimizers is None else problem.minimizers[:32]
@@ -143,6 +167,8 @@ def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
     check_quadratic(problem, inside[:RANDOM], gradients[:RANDOM])
     if not case[1] and problem.dim <= LARGE:
         check_compiled(problem, inside[:RANDOM], values[:RANDOM], gradients[:RANDOM], flat, in_dtype)
+    if problem.curvature is not None:
+        check_curvature(problem, flat, in_dtype)
 
     slopes = np.sum(g * directions, axis=1)
     step = step or np.inf
@@ -167,32 +193,6 @@ def test_values_and_gradients_are_those_of_the_facts(case, flat, in_dtype):
     if problem.kinks is None or problem.curvature is not None:
         scale = np.median(np.linalg.norm(gradients[:32], axis=1))
         assert np.abs(g_min[inner & smooth]).max(initial=0) <= 1e-7 * scale
-
-
-CURVED = [case for case in CASES if build(case).curvature is not None]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CURVED, ids=map(label, CURVED))
-def test_curvature_is_that_of_the_hessian(case, flat, in_dtype):
-    import jax
-    import jax.numpy as jnp
-
-    from gdbench.kernels.compiler import jit
-
-    problem = build(case)
-    assert problem.curvature is not None
-    m, L = problem.curvature(problem.parameters)
-    where = problem.minimizers[:16] if problem.curvature_is_local else random_points(problem, 16)
-    where = where[np.minimum(np.arange(16), len(where) - 1)]
-    with in_dtype("float64"):
-        f, data, parameters = flat(problem, "float64")
-        hessians = jit(jax.vmap(jax.hessian(f), in_axes=(0, None, None)))(jnp.asarray(where), data, parameters)
-    eigenvalues = np.linalg.eigvalsh(hessians)
-    # A piecewise quadratic attains its bounds somewhere, not at every sample.
-    assert m - 1e-8 * abs(L) <= eigenvalues.min() and eigenvalues.max() <= L * (1 + 1e-8) + 1e-12
-    if problem.curvature_is_local or problem.kinks is None:
-        np.testing.assert_allclose([eigenvalues.min(), eigenvalues.max()], [m, L], rtol=1e-8, atol=1e-8 * abs(L))
 
 
 def test_instances_share_one_objective():

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 @every_problem
+@pytest.mark.usefixtures("compiled_for_users")
 def test_batched_and_alone_agree(case, flat, in_dtype):
     problem = build(case)
     low, high = problem.box

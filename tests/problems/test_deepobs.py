@@ -115,6 +115,7 @@ def test_the_published_test_losses_of_small_learning_rates():
     np.testing.assert_allclose(table["f_held_out"], list(PUBLISHED.values()), rtol=6e-4)
 
 
+@pytest.mark.usefixtures("compiled_for_users")  # it runs for longer than it compiles
 @pytest.mark.slow
 def test_the_published_test_losses_of_mini_batches():
     table = gd.sweep(quadratic_deep(), "gd", learning_rate=[10**-1.8, 10**-1.6], seeds=64, steps=700).table

@@ -304,6 +304,7 @@ def test_the_held_out_column_is_the_loss_of_the_end_point():
     assert table["outcome"][1] == "diverged" and np.isnan(table["f_held_out"][1])
 
 
+@pytest.mark.usefixtures("compiled_for_users")  # it runs for longer than it compiles
 @pytest.mark.slow
 def test_gradient_descent_converges_to_the_minimum_that_is_stated():
     _, L = softmax_regression().curvature({})

@@ -15,8 +15,6 @@ from gdbench.kernels.compiler import jit
 from gdbench.problems import shapes as folder
 from tests.problems.conftest import precision
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 ENTRIES = {entry.name: entry for entry in folder.entries()}
 
 
@@ -105,7 +103,7 @@ def test_values_are_those_of_the_formula(name, settings, at):
     np.testing.assert_allclose(at(problem, points) + problem.offset, usual, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "settings"), [case for case in CASES if ENTRIES[case[0]](**case[1]).curvature])
+@pytest.mark.parametrize(("name", "settings"), [case for case in FURTHER if ENTRIES[case[0]](**case[1]).curvature])
 def test_curvature_follows_the_parameters(name, settings, at):
     problem = ENTRIES[name](**settings)
     where = (

@@ -21,8 +21,6 @@ from gdbench.plan import PATH_POINTS, log_steps
 from gdbench.schedules.base import scheduled
 from gdbench.suite import build_suite
 
-pytestmark = pytest.mark.usefixtures("quickly_compiled")
-
 CATALOGUE = gather("gdbench.schedules", Schedule)
 K = 101
 
