@@ -118,9 +118,6 @@ their judge whatever their blocks and grids.
 WALK_BYTES = 128 * 1024 * 1024
 """What the walks of a dispatch may take on a device."""
 
-JUDGED_BLOCK = 256
-"""Lanes that are judged together."""
-
 
 def judged_apart(descent: Descent, platform: str) -> bool:
     """Whether a descent is judged by a program of its own."""
@@ -324,15 +321,13 @@ class Program:
             return packed
 
         piece = ("all" if descent.apart else "block") if descent.one_piece else None
-        compiled, out = self._build(run_block, self.block, one_block, common, piece, quick=descent.apart)
+        compiled, out = self._build(run_block, one_block, common, piece, quick=descent.apart)
         return compiled, ((out, layout) if descent.apart else None, layout)
 
     def _judge_of(self, walked: Any, limits: Any, common: Any) -> tuple[Any, Any]:
         """The compiled judge of such walks, and the layout of its records; compiled once for all cells alike."""
         rules, layout, (shown, last_layout) = self.descent.rules, None, walked
-        size = self._judged_together()
-        limits, limits_layout = _packed_shapes(limits, size)
-        shown = jax.tree.map(lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], size), a.dtype), shown)
+        limits, limits_layout = _packed_shapes(limits, self.block)
 
         def run_block(block: Any, thresholds: Any, targets: Any, minimizers: Any) -> Packed:
             nonlocal layout
@@ -346,9 +341,8 @@ class Program:
             packed, layout = pack(jax.vmap(one, in_axes=(0, -1, -1, 0))(*given))
             return packed
 
-        lanes = self.blocks * self.block
         key = saved.key_of(
-            "judge", rules, lanes, self._where(), shapes_of((limits, shown, common)), repr(last_layout),
+            "judge", rules, self.blocks, self._where(), shapes_of((limits, shown, common)), repr(last_layout),
             compiler_options(),
         )  # fmt: skip
 
@@ -356,7 +350,7 @@ class Program:
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
-                given = run_block, size, (limits, shown), common
+                given = run_block, (limits, shown), common
                 try:
                     compiled, _ = self._build(*given, piece="all")
                 except jax.errors.JaxRuntimeError:  # it is compiled to one piece only if none of its loops is large
@@ -377,23 +371,16 @@ class Program:
                 future.set_exception(error)
         return future.result()
 
-    def _judged_together(self) -> int:
-        """Lanes of a block of the judge: a power of two that divides the lanes of a device."""
-        lanes = self.tile * self.block
-        return min(JUDGED_BLOCK, lanes & -lanes)
-
     def _build(
-        self, run_block: Any, block: int, one_block: Any, common: Any, piece: str | None = None, quick: bool = False
+        self, run_block: Any, one_block: Any, common: Any, piece: str | None = None, quick: bool = False
     ) -> tuple[Any, Any]:
         """``run_block(lanes, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
 
-        Its arguments: how many lanes count on each device, arrays of the lanes of all blocks, and what they have in
-        common. Lanes are the last axis of every array, of results too; blocks without lanes that count are left out.
+        Its arguments: how many blocks count on each device, the lanes of all blocks, [blocks, …, lanes], and what the
+        blocks have in common. Its results are [blocks, …, lanes] too; blocks that do not count are left out.
         ``piece``: what is one piece of code, the loops within a "block", "all" of it, or nothing. ``quick``: to compile
         matters more than to run.
         """
-        devices = self.mesh.devices.size
-        here = self.tile * self.block
         # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
         traced, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, *common)
         run_leaves = jaxpr_as_fun(traced)
@@ -403,40 +390,33 @@ class Program:
 
         def run_device(counts: Any, lanes: Any, common: Any) -> Any:
             def one(i: Any, results: list[Any]) -> list[Any]:
-                part = jax.tree.map(lambda a: lax.dynamic_slice_in_dim(a, i * block, block, a.ndim - 1), lanes)
+                part = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), lanes)
                 leaves = jax.tree.leaves((part, *common))
                 if piece == "block":
                     # In a branch: XLA (jaxlib 0.10.2) gives up the process at such a piece in the body of a loop.
-                    leaves = lax.cond(i * block < counts[0], run_leaves, nothing, *leaves)
+                    leaves = lax.cond(i < counts[0], run_leaves, nothing, *leaves)
                 else:
                     leaves = run_leaves(*leaves)
                 return [
-                    lax.dynamic_update_slice_in_dim(whole, leaf, i * block, whole.ndim - 1)
+                    lax.dynamic_update_index_in_dim(whole, leaf, i, 0)
                     for whole, leaf in zip(results, leaves, strict=True)
                 ]
 
             def whole(count: Any) -> Any:
-                results = [jnp.zeros((*a.shape[:-1], here), a.dtype) for a in traced.out_avals]
-                return lax.fori_loop(0, (count + block - 1) // block, one, results)
+                results = [jnp.zeros((self.tile, *a.shape), a.dtype) for a in traced.out_avals]
+                return lax.fori_loop(0, count, one, results)
 
             results = (lanes_engine.one_piece(whole) if piece == "all" else whole)(counts[0])
             return jax.tree.unflatten(jax.tree.structure(out), results)
 
-        def spec(leaf: Any) -> PartitionSpec:
-            return PartitionSpec(*[None] * (len(leaf.shape) - 1), "devices")
-
-        def by_device(tree: Any) -> Any:
-            return jax.tree.map(lambda leaf: NamedSharding(self.mesh, spec(leaf)), tree)
-
-        specs = PartitionSpec("devices"), jax.tree.map(spec, one_block), PartitionSpec()
-        out_specs = jax.tree.map(spec, out)
-        mapped = jax.shard_map(run_device, mesh=self.mesh, in_specs=specs, out_specs=out_specs, check_vma=False)
-        counts = jax.ShapeDtypeStruct((devices,), np.int32)
-        lanes = jax.tree.map(lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], here * devices), a.dtype), one_block)
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        jitted = jax.jit(
-            mapped, in_shardings=(by_device(counts), by_device(one_block), everywhere), out_shardings=by_device(out)
+        spec = PartitionSpec("devices")
+        mapped = jax.shard_map(
+            run_device, mesh=self.mesh, in_specs=(spec, spec, PartitionSpec()), out_specs=spec, check_vma=False
         )
+        counts = jax.ShapeDtypeStruct((self.mesh.devices.size,), np.int32)
+        lanes = jax.tree.map(lambda a: jax.ShapeDtypeStruct((self.blocks, *a.shape), a.dtype), one_block)
+        by_device, everywhere = (NamedSharding(self.mesh, which) for which in (spec, PartitionSpec()))
+        jitted = jax.jit(mapped, in_shardings=(by_device, by_device, everywhere), out_shardings=by_device)
         lowered = jitted.lower(counts, lanes, common)
         options = dict(compiler_options())
         if options and quick:
@@ -451,8 +431,8 @@ class Program:
     def start(self, lanes: Lane, shared: Any) -> Any:
         """Dispatch up to ``blocks * block`` lanes; returns at once. Missing lanes repeat the last one."""
         n, full = len(lanes.x0), self.blocks * self.block
-        here = self.tile * self.block
-        counts = np.clip(n - here * np.arange(self.mesh.devices.size), 0, here).astype(np.int32)
+        used = -(-n // self.block) - self.tile * np.arange(self.mesh.devices.size)
+        counts = np.clip(used, 0, self.tile).astype(np.int32)
         own, common = divide(lanes, self.descent.varying)
         common = jax.tree.map(lambda a: a[0], common)
         if n < full:
@@ -460,16 +440,21 @@ class Program:
             own = jax.tree.map(lambda a: a[index], own)
         shared, facts = shared
         with self._context():
-            out = self._compiled(counts, pack(own)[0], (common, shared))
+            out = self._compiled(counts, self._by_block(own), (common, shared))
             if self._judge is not None:
-                limits, _ = pack((own.thresholds, own.x0))
+                limits = self._by_block((own.thresholds, own.x0))
                 out = self._judge(counts, (limits, out), (common.thresholds, *facts))
             return out, n
+
+    def _by_block(self, lanes: Any) -> Packed:
+        """Arrays of lanes, packed: [blocks, n, lanes]."""
+        return jax.tree.map(lambda a: a.reshape(len(a), self.blocks, self.block).swapaxes(0, 1), pack(lanes)[0])
 
     def fetch(self, pending: Any) -> dict[str, np.ndarray]:
         """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""
         out, n = pending
-        return unpack(jax.tree.map(lambda a: np.asarray(a)[:, :n], jax.device_get(out)), self._record)
+        rows = jax.tree.map(lambda a: a.swapaxes(0, 1).reshape(a.shape[1], -1)[:, :n], jax.device_get(out))
+        return unpack(rows, self._record)
 
 
 def _shapes(tree: Any) -> Any:
