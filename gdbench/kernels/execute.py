@@ -111,8 +111,8 @@ cell then takes a quarter of the time to compile, and its steps hand over what t
 """
 
 JUDGED_LANES = 2048, 32768
-"""Lanes a device that are judged in one dispatch: of a small grid and of a large one. Two numbers, so that cells share
-their judge whatever their blocks and grids.
+"""Lanes a device that are judged in one dispatch: of a small grid and of a large one. Two numbers, so that cells with
+blocks of one size share their judge whatever their grids.
 """
 
 WALK_BYTES = 128 * 1024 * 1024
@@ -453,7 +453,8 @@ class Program:
     def fetch(self, pending: Any) -> dict[str, np.ndarray]:
         """Wait for a dispatch and bring its records to the host as NumPy arrays [lanes, …]."""
         out, n = pending
-        rows = jax.tree.map(lambda a: a.swapaxes(0, 1).reshape(a.shape[1], -1)[:, :n], jax.device_get(out))
+        full = self.blocks * self.block
+        rows = jax.tree.map(lambda a: a.swapaxes(0, 1).reshape(a.shape[1], full)[:, :n], jax.device_get(out))
         return unpack(rows, self._record)
 
 
