@@ -19,7 +19,7 @@ from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, VALUES, Cost, Optim
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity, numerical_code, only_ours
-from gdbench.kernels import execute, saved, scale
+from gdbench.kernels import execute, scale
 from gdbench.kernels.descent import Descent, layout_of
 from gdbench.kernels.layout import Shape, window_length
 from gdbench.suite import Suite, Trial, grid_of
@@ -362,14 +362,7 @@ def _scales(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -
         {**problem.parameters, **dict(zip(names, values, strict=True))}
         for values in np.stack([m.ravel() for m in np.meshgrid(*[v for _, v in axes], indexing="ij")], 1)
     ] if axes else [dict(problem.parameters)]  # fmt: skip
-    key = saved.key_of("scales", code_identity(problem), settings) if only_ours(problem) else None
-    known = key and saved.recall(key)
-    if known:
-        return [(s, g) for s, g in known]
-    measured = scale.measure_scales(problem, settings)
-    if key:
-        saved.remember(key, measured)
-    return measured
+    return scale.scales_of(problem, settings)
 
 
 def noise_word(problem: Problem) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,6 +26,12 @@ from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
 from gdbench.store import RunFolder
 from gdbench.suite import Suite
+
+Keep = Callable[[CellRun, int, int, pa.Table], None]
+"""Keeps the rows first ≤ row < last of a cell."""
+
+Done = Callable[[CellRun, "Exception | None"], None]
+"""Hears that a cell is done, or why it failed."""
 
 
 @dataclass
@@ -57,12 +64,13 @@ def run_in_memory(suite: Suite, options: Options) -> Results:
     def keep(run: CellRun, first: int, last: int, table: pa.Table) -> None:
         results.keep(run.cell.info["id"], table)
 
-    work = [(cell, list(cell.units())) for cell in cells]
-    for run, error in _execute(suite, work, devices, options, keep):
+    def done(run: CellRun, error: Exception | None) -> None:
         if error is not None:
             kind = type(error) if isinstance(error, NotApplicableError) else CellError
             raise kind(f"{run.cell.label}: {one_line(error)}") from error
         results.add_line(event="cell", cell=run.cell.info["id"], **vars(run.timing), steps=run.cell.info["steps"])
+
+    _execute(suite, [(cell, list(cell.units())) for cell in cells], devices, options, keep, done)
     return results
 
 
@@ -93,7 +101,7 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
             target.write(run.cell.key, first, last, table, told)
             target.note(event="shard", cell=run.cell.info["id"], rows=[first, last])
 
-        for run, error in _execute(suite, work, devices, options, write):
+        def done(run: CellRun, error: Exception | None) -> None:
             for cell in ids[run.cell.key]:
                 if error is None:
                     target.note(event="cell", cell=cell, **vars(run.timing), steps=run.cell.info["steps"])
@@ -102,6 +110,8 @@ def run_suite(suite: Suite, options: Options, root: Path = store.RESULTS, folder
                     target.note(event="failed", cell=cell, error=one_line(error), refused=refused)
                     if not refused:
                         options.progress.warn(f"{run.cell.label} failed: {one_line(error)}")
+
+        _execute(suite, work, devices, options, write, done)
     return load(path)
 
 
@@ -142,54 +152,75 @@ def _missing(
             yield cell, units
 
 
-def _execute(
-    suite: Suite,
-    work: Sequence[tuple[Cell, list[tuple[int, int]]]],
-    devices: Sequence[Any],
-    options: Options,
-    finish: Callable[[CellRun, int, int, pa.Table], None],
-) -> Iterator[tuple[CellRun, Exception | None]]:
-    """Run every unit; yields each cell when its rows are kept, with the error where it failed.
+class _Keeper:
+    """A thread that keeps rows, in their order, and says which cells are done, while the next rows are computed.
 
-    One thread keeps rows while the next ones are computed: of each cell one table at most waits for it.
+    No more than one table waits for it. What it raises is raised again by the next call that looks.
     """
+
+    def __init__(self, keep: Keep, done: Done) -> None:
+        self._keep, self._done = keep, done
+        self._failed: dict[int, Exception] = {}
+        self._jobs: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Keeper:
+        self._thread = ThreadPoolExecutor(1, "keep")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        # What was handed over is kept, whatever ended the run.
+        self._thread.shutdown(wait=True)
+
+    def look(self, wait: bool = False) -> None:
+        """Raise what a job has raised; of all of them, or of those that are over."""
+        while self._jobs and (wait or self._jobs[0].done()):
+            self._jobs.popleft().result()
+
+    def rows(self, run: CellRun, first: int, last: int, table: pa.Table) -> None:
+        """Keep a range of rows."""
+        self.look(wait=True)
+        self._jobs.append(self._thread.submit(self._keep_rows, run, first, last, table))
+
+    def cell(self, run: CellRun, error: Exception | None) -> None:
+        """All rows of a cell are handed over, or it failed."""
+        self._jobs.append(self._thread.submit(self._end_cell, run, error))
+
+    def _keep_rows(self, run: CellRun, first: int, last: int, table: pa.Table) -> None:
+        try:
+            self._keep(run, first, last, table)
+        except Exception as error:
+            self._failed[id(run)] = error
+            if isinstance(error, store.StoreError):
+                raise  # a full disk concerns the whole run
+
+    def _end_cell(self, run: CellRun, error: Exception | None) -> None:
+        error = error or self._failed.pop(id(run), None)
+        if not isinstance(error, store.StoreError):
+            self._done(run, error)
+
+
+def _execute(
+    suite: Suite, work: Sequence[tuple[Cell, list[tuple[int, int]]]], devices: Sequence[Any], options: Options,
+    keep: Keep, done: Done,
+) -> None:  # fmt: skip
+    """Run every unit; ``done`` hears of each cell whose rows are kept, with the error where it failed."""
     trials = {trial.name: trial for trial in suite.trials}
     # One after the other, so that the program of a cell that is done does not stay.
     runs = (prepare(cell, trials[cell.info["experiment"]], devices, options.tile) for cell, _ in work)
     options.progress.begin(len(work), sum(b - a for _, ranges in work for a, b in ranges))
-    before: tuple[CellRun, Exception | None, Future[None] | None] | None = None
-    with ThreadPoolExecutor(1, "keep") as keeper:
+    with _Keeper(keep, done) as keeper:
         for (run, error), (_, units) in zip(compiled_ahead(runs, options.progress), work, strict=True):
-            keeping: Future[None] | None = None
-            if error is None:
-                deadline = time.perf_counter() + options.timeout
+            deadline = time.perf_counter() + options.timeout
+            for first, last in units if error is None else ():
+                keeper.look()
                 try:
-                    for first, last in units:
-                        table = run.rows(first, last, options.progress, deadline)
-                        if keeping is not None:
-                            keeping.result()
-                        keeping = keeper.submit(finish, run, first, last, table)
-                except store.StoreError:
-                    raise  # a full disk concerns the whole run
+                    table = run.rows(first, last, options.progress, deadline)
                 except Exception as failure:  # one cell that fails leaves the others to be done
                     error = failure
-            if before is not None:
-                yield _kept(*before)
-            before = run, error, keeping
-        if before is not None:
-            yield _kept(*before)
-
-
-def _kept(run: CellRun, error: Exception | None, keeping: Future[None] | None) -> tuple[CellRun, Exception | None]:
-    """A cell whose last rows are kept, or the error of that."""
-    try:
-        if keeping is not None:
-            keeping.result()
-    except store.StoreError:
-        raise
-    except Exception as failure:
-        error = error or failure
-    return run, error
+                    break
+                keeper.rows(run, first, last, table)
+            keeper.cell(run, error)
+        keeper.look(wait=True)
 
 
 def one_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Compiled cells: blocks of fixed width, tiles of whole blocks, all local devices.
 
 Every block of a cell runs the same executable, so what a lane returns depends neither on its place nor on the size of
-the grid. A dispatch runs ``tile`` blocks on each device, one after the other; blocks of padding end at once.
+the grid. A dispatch runs ``tile`` blocks on each device, one after the other, without those of padding alone.
 """
 
 from __future__ import annotations

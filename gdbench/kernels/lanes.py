@@ -334,7 +334,9 @@ def _once(primitive: Callable[..., Any]) -> Callable[..., Any]:
 
 
 ONCE = {name: _once(getattr(lax, name)) for name in sorted(SLOW)}
-"""These with results that are computed once, for all loops that need them."""
+"""These with results that are computed once, for all loops that need them; an ``accuracy`` that JAX lets one ask for is
+left out.
+"""
 
 MOST_OPERATIONS = 600
 """Operations of a step, elements counted one by one, beyond which compiling them takes longer than it saves."""

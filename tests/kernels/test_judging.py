@@ -85,8 +85,10 @@ def test_cells_share_their_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(execute._judges) == 1
 
 
-def test_values_alone_are_those_of_a_whole_record() -> None:
+@pytest.mark.parametrize("engine", ["scan", "lanes"])
+def test_values_alone_are_those_of_a_whole_record(engine: str) -> None:
     grid: dict[str, Any] = {"learning_rate": [1e-4, 1e-3], "starts": gd.starts("sobol", 8), "steps": 300}
+    grid["engine"] = engine
     whole = gd.sweep("rosenbrock", "adam", **grid).table
     values = gd.sweep("rosenbrock", "adam", record=["f_best", "gap_final"], **grid)
     np.testing.assert_allclose(values.table["f_best"], whole["f_best"], rtol=1e-4)
