@@ -218,12 +218,14 @@ def test_the_target_of_the_perceptron_is_what_scikit_learn_reaches(activation):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_for_users")
 def test_the_target_of_the_convolutional_network_is_what_adam_reaches():
     table = gd.sweep(digits_conv(), "adam", learning_rate=1e-3, steps=2000).table
     assert CONV_TARGET - 0.01 < table["f_final"][0] < CONV_TARGET
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_for_users")
 def test_the_target_of_the_transformer_is_what_adam_reaches():
     table = gd.sweep(modular_addition(), "adam", learning_rate=1e-3, steps=200).table
     assert TARGET - 0.01 < table["f_final"][0] < TARGET

@@ -181,6 +181,7 @@ def test_the_staircase_rests_nowhere_but_at_its_minimum(at):
     assert np.all((slopes * x > 0) | (np.abs(x) < 1e-12))
 
 
+@pytest.mark.usefixtures("compiled_for_users")
 def test_the_time_to_leave_a_plateau_and_where_its_slope_is_lost(at):
     rate, r = 0.5, 5.0
     path = descend("plateau", [-r], rate, 4000, dim=1)[:, 0]
