@@ -350,11 +350,7 @@ class Program:
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
-                given = run_block, (limits, shown), common
-                try:
-                    compiled, _ = self._build(*given, piece="all")
-                except jax.errors.JaxRuntimeError:  # it is compiled to one piece only if none of its loops is large
-                    compiled, _ = self._build(*given)
+                compiled, _ = self._build(run_block, (limits, shown), common)
                 kept = compiled, layout
                 saved.save(key, *kept, hits)
             return kept
