@@ -292,7 +292,8 @@ class Program:
     def _key(self, *arguments: Any) -> str | None:
         """The name of the saved program."""
         d = self.descent
-        if d.identity is None:
+        # With paths a program that is read back ends the process (jaxlib 0.10.2), for a reason not found yet.
+        if d.identity is None or d.shape.path_steps:
             return None
         varying = None if d.varying is None else sorted(d.varying)
         return saved.key_of(
@@ -347,12 +348,13 @@ class Program:
         )  # fmt: skip
 
         def build() -> tuple[Any, Any]:
-            kept = saved.load(key, list(self.mesh.devices.flat))
+            name = None if rules.shape.path_steps else key
+            kept = saved.load(name, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
                 compiled, _ = self._build(run_block, (limits, shown), common)
                 kept = compiled, layout
-                saved.save(key, *kept, hits)
+                saved.save(name, *kept, hits)
             return kept
 
         with _count_lock:
