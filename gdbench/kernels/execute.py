@@ -262,6 +262,8 @@ class Program:
             packed, self._lane = _packed_shapes(own, self.block)
             common, shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), common), _shapes(walked)
             key = self._key(packed, common, shapes)
+            if self.descent.facts.calls_lapack:
+                saved.ready_lapack()
             kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
@@ -292,8 +294,7 @@ class Program:
     def _key(self, *arguments: Any) -> str | None:
         """The name of the saved program."""
         d = self.descent
-        # With paths a program that is read back ends the process (jaxlib 0.10.2), for a reason not found yet.
-        if d.identity is None or d.shape.path_steps:
+        if d.identity is None:
             return None
         varying = None if d.varying is None else sorted(d.varying)
         return saved.key_of(
@@ -348,13 +349,16 @@ class Program:
         )  # fmt: skip
 
         def build() -> tuple[Any, Any]:
-            name = None if rules.shape.path_steps else key
-            kept = saved.load(name, list(self.mesh.devices.flat))
+            kept = saved.load(key, list(self.mesh.devices.flat))
             if kept is None:
                 hits = saved.hits()
-                compiled, _ = self._build(run_block, (limits, shown), common)
+                given = run_block, (limits, shown), common
+                try:
+                    compiled, _ = self._build(*given, piece="all")
+                except jax.errors.JaxRuntimeError:  # it is compiled to one piece only if none of its loops is large
+                    compiled, _ = self._build(*given)
                 kept = compiled, layout
-                saved.save(name, *kept, hits)
+                saved.save(key, *kept, hits)
             return kept
 
         with _count_lock:

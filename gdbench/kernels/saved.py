@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pyarrow as pa
 from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
@@ -89,6 +91,14 @@ def remember(key: str, value: Any) -> None:
                 file.write("\n" + json.dumps([key, value]))
         except OSError:  # a full disk, or one that is not ours: it is traced again the next time
             return
+
+
+@cache
+def ready_lapack() -> None:
+    """Have JAX look up the functions of LAPACK: it does so only where it lowers a call of one, and a program that is
+    read back would call nothing, which ends the process (jaxlib 0.10.2).
+    """
+    jax.jit(jnp.linalg.inv).lower(jax.ShapeDtypeStruct((2, 2), np.float32))
 
 
 def load(key: str | None, devices: Sequence[Any]) -> tuple[Any, Any] | None:

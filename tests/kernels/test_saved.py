@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,29 @@ def test_a_program_is_found_again(folder: Any) -> None:
     gd.sweep("rosenbrock", "gd", **GRID, steps=43, dtype="float64")
     gd.sweep("rosenbrock", "adam", **GRID, steps=43)
     assert len(compiled) == 4
+
+
+@pytest.mark.slow
+def test_a_program_that_calls_lapack_is_found_again_by_another_process(tmp_path: Path) -> None:
+    """In the second process nothing is traced, so that nothing but gdbench has LAPACK ready."""
+    code = (
+        "import gdbench as gd; from gdbench.kernels import execute; n = [0]; build = execute.Program._compile_cell\n"
+        "def counted(*a): n[0] += 1; return build(*a)\n"
+        "execute.Program._compile_cell = counted\n"
+        "t = gd.sweep('rosenbrock', 'newton', learning_rate=[0.5, 1.0], steps=37).table\n"
+        "print(n[0], t['f_best'].tolist())"
+    )
+    told = []
+    for _ in range(2):
+        run = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "GDBENCH_CACHE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        told.append(run.stdout.split(maxsplit=1))
+    assert told == [["1", told[0][1]], ["0", told[0][1]]]
 
 
 @pytest.mark.slow
