@@ -30,7 +30,7 @@ from gdbench.suite import Suite
 Keep = Callable[[CellRun, int, int, pa.Table], None]
 """Keeps the rows first ≤ row < last of a cell."""
 
-Done = Callable[[CellRun, "Exception | None"], None]
+Done = Callable[[CellRun, Exception | None], None]
 """Hears that a cell is done, or why it failed."""
 
 
