@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -37,6 +37,10 @@ RECORDED = (
 )  # fmt: skip
 """Columns of a descent's record that a suite can name; what only ``VALUES`` need costs least."""
 """What is counted: values alone, joint values and gradients, Hessian-vector products."""
+
+Regime = Literal["best per problem", "one setting for all", "default"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+"""Tuning regimes: what an optimizer's setting is chosen for."""
 
 COST_OF_GRADIENT, COST_OF_HVP = 1.0, 2.0
 """c and h in cost = f_evals + c g_evals + h hvp_evals."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from gdbench.contracts import RECORDED
+from gdbench.contracts import RECORDED, REGIMES, Regime
 from gdbench.errors import SuiteError, did_you_mean
 from gdbench.grid import Starts, Values, as_starts, as_values
 
@@ -121,6 +121,17 @@ class OutcomeSettings(Form):
     gradient_scale: float | None = Field(default=None, gt=0, description="G, the scale of the gradient norm")
 
 
+class Primary(Form):
+    """The one question that a suite is run for, named before it runs; all else in its report is exploratory."""
+
+    measure: Literal["cost_to_converge", "cost_to_target", "success_rate"] = Field(
+        "cost_to_converge", description="what optimizers are compared by, per problem"
+    )
+    target: float | None = Field(None, gt=0, description="τ of the target, one of the experiment's targets")
+    regime: Regime = Field(REGIMES[0], description="what settings are chosen for")
+    experiment: str = Field("", description="the experiment it is about; by default the first")
+
+
 class Header(Form):
     """The table [suite]."""
 
@@ -129,6 +140,7 @@ class Header(Form):
     version: int = Field(1, ge=1, description="raise it when the suite changes: it labels every comparison")
     seed: int = Field(0, ge=0, lt=2**32, description="seeds starts and noise")
     dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
+    primary: Primary | None = Field(None, description="the primary question")
 
 
 def _as_record(given: Any) -> Any:
@@ -180,6 +192,9 @@ class SuiteFile(Form):
     experiment: list[Experiment] = Field(min_length=1)
 
 
+FORMS = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings, "primary": Primary}
+
+
 def form_faults(error: ValidationError) -> list[str]:
     """Every fault that pydantic found, a line each: place, rule, and the nearest key or the value received."""
     lines = []
@@ -198,7 +213,7 @@ def form_faults(error: ValidationError) -> list[str]:
 def _keys_at(loc: Sequence[int | str]) -> list[str]:
     form: Any = SuiteFile
     for part in loc[:-1]:
-        form = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings}.get(str(part), form)
+        form = FORMS.get(str(part), form)
     return list(form.model_fields)
 
 

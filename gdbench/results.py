@@ -25,12 +25,14 @@ class Results:
         suite: the resolved suite.
         cells: what is known of every cell, in the order of the table.
         environment: versions, device, flags.
+        memo: what readers worked out of the rows and need again, by a key of theirs.
     """
 
     def __init__(
         self, path: Path | None, suite: dict[str, Any], cells: list[dict[str, Any]], environment: dict[str, Any]
     ):
         self.path, self.suite, self.cells, self.environment = path, suite, cells, environment
+        self.memo: dict[Any, Any] = {}
         self._memory: dict[str, list[pa.Table]] = {}
         self._surfaces: dict[str, pd.DataFrame] = {}
         self._lines: list[dict[str, Any]] | None = None

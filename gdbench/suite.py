@@ -6,6 +6,7 @@ imports JAX.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from gdbench.errors import (
     did_you_mean,
     nearest,
 )
-from gdbench.forms import Experiment, Header, OutcomeSettings, SuiteFile, as_entry, form_faults
+from gdbench.forms import Experiment, Header, OutcomeSettings, Primary, SuiteFile, as_entry, form_faults
 from gdbench.grid import Axis, Grid, Starts, Values
 
 
@@ -134,6 +135,7 @@ def build_suite(
         faults += [f"{where}: --add {c.label}: it stands there already" for c in added[-1] if c.label in there]
     names = [trial.name for trial in trials]
     faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
+    faults += [f"{place}: suite.primary: {fault}" for fault in _primary_faults(form.suite.primary, trials)]
     if faults:
         raise SuiteError(faults)
     # What is added stands beside what was selected.
@@ -153,6 +155,23 @@ def build_suite(
         raise NothingSelectedError(f"{place}: no experiment for {run} has {chosen}: nothing is left to run")
     header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
     return Suite(header, tuple(kept), describe_suite(header, kept))
+
+
+def _primary_faults(primary: Primary | None, trials: Sequence[Trial]) -> list[str]:
+    """What is wrong with a primary question, given the experiments."""
+    if primary is None:
+        return []
+    names = [trial.name for trial in trials]
+    if primary.experiment and primary.experiment not in names:
+        return [f"no experiment {primary.experiment!r}: {did_you_mean(primary.experiment, names)}"]
+    trial = trials[names.index(primary.experiment) if primary.experiment else 0]
+    targets = trial.targets.values if trial.targets else ()
+    if primary.target is None:
+        return ["cost_to_target needs a target"] if primary.measure == "cost_to_target" else []
+    if not any(math.isclose(primary.target, target, rel_tol=1e-6) for target in targets):
+        known = ", ".join(f"{target:g}" for target in targets) or "none: set targets"
+        return [f"target {primary.target:g} is not recorded by {trial.name!r}, which has {known}"]
+    return []
 
 
 def _name_faults(table: Mapping[str, Any], allow_code: bool) -> list[str]:
@@ -322,7 +341,7 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
         return {"values": list(values.values), "scale": values.scale}
 
     return {
-        "suite": header.model_dump(),
+        "suite": header.model_dump(exclude_none=True),
         "experiment": [
             {
                 "name": trial.name,

@@ -458,3 +458,35 @@ def test_every_key_has_its_words_in_the_schema():
 
 def test_errors_are_one_family():
     assert issubclass(SuiteError, GdbenchError) and SuiteError(["a", "b"]).exit_code == 2
+
+
+def primary(**facts):
+    experiment = {
+        "name": "e", "problems": ["sphere"], "optimizers": ["gd"], "steps": 5, "learning_rate": [0.1], "targets": [1e-3]
+    }  # fmt: skip
+    return build_suite({"suite": {"name": "p", "primary": facts}, "experiment": [experiment]})
+
+
+def test_a_primary_question_is_kept_with_the_suite():
+    told = primary(measure="cost_to_target", target=1e-3).resolved["suite"]["primary"]
+    assert told == {
+        "measure": "cost_to_target", "target": 1e-3, "regime": "best per problem", "experiment": ""
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"experiment": "ee"}, "suite.primary: no experiment 'ee': did you mean 'e'?"),
+        ({"measure": "cost_to_target"}, "suite.primary: cost_to_target needs a target"),
+        (
+            {"measure": "cost_to_target", "target": 1e-4},
+            "target 0.0001 is not recorded by 'e', which has 0.001",
+        ),
+        ({"regim": "default"}, "suite.primary.regim: unknown key: did you mean 'regime'?"),
+        ({"regime": "best"}, "suite.primary.regime: "),
+    ],
+)
+def test_a_primary_question_that_cannot_be_answered_is_refused(facts, words):
+    with pytest.raises(SuiteError, match=re.escape(words)):
+        primary(**facts)

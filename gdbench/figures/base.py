@@ -36,6 +36,11 @@ class Results(Protocol):
         """One plain dictionary a cell, in table order."""
         ...
 
+    @property
+    def memo(self) -> dict[Any, Any]:
+        """What was worked out of the run before, by a key that starts with its kind."""
+        ...
+
     def table(self, columns: list[str] | None = None, cells: list[str] | None = None) -> DataFrame:
         """A row a descent."""
         ...

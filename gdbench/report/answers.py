@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.figures.choose import edges, failed, keep, parameter_values, ranking, split, where
+from gdbench.figures.base import Results
+from gdbench.figures.choose import edges, failed, parameter_values, split, where
+from gdbench.figures.comparison import chosen, first_setting, rankings
+from gdbench.figures.regimes import (
+    BEST,
+    DEFAULT,
+    ONE,
+    Rule,
+    default_setting,
+    hyperparameter_axes,
+    rule_of,
+    same_rule,
+)  # fmt: skip
 from gdbench.measures.base import converged, cost, cost_at_settle, final_gaps
 from gdbench.measures.outcome_shares import share_diverged
 from gdbench.measures.usable_width import RATE, UsableRates, usable_rates
@@ -22,8 +34,6 @@ from gdbench.report.words import number
 from gdbench.stats.bootstrap import Estimate, bootstrap
 from gdbench.stats.proportion import Interval, wilson
 
-BEST = "best per problem"
-DEFAULT = "default"
 NOT_HELD_OUT = "not evaluated on held-out starts"
 
 
@@ -66,7 +76,7 @@ class Answer:
     Attributes:
         cell: id of its cell.
         optimizer: label.
-        regime: "best per problem" or "default".
+        regime: "best per problem", "one setting for all" or "default".
         setting: chosen value of each hyperparameter that is an axis.
         settings: how many settings it was chosen from.
         edges: hyperparameters whose chosen value lies on the edge of its grid: the setting is *untuned*.
@@ -92,7 +102,7 @@ class Answer:
     diverged: float
     oracle: bool = False
     lost: bool = False
-    rule: tuple[str, Mapping[str, Any]] | None = None
+    rule: Rule | None = None
     alias: str = ""
 
     @property
@@ -120,46 +130,6 @@ class AnswerTable:
         return ", ".join([self.problem, *(f"{name} = {number(value)}" for name, value in self.at.items())])
 
 
-def hyperparameter_axes(cell: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The axes that a setting is made of, by name."""
-    return {axis["name"]: axis for axis in cell["axes"] if axis["kind"] == "hyperparameter"}
-
-
-def best_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, float]:
-    """The best setting, chosen on even-numbered starts and seeds as in the figures; the first of the grid among equals.
-
-    Empty where no hyperparameter is an axis.
-    """
-    ranked = ranking(frame, cell)
-    return {name: float(ranked[name].iloc[0]) for name in hyperparameter_axes(cell)}
-
-
-def at(frame: DataFrame, setting: Mapping[str, float]) -> DataFrame:
-    """The descents with exactly these values of hyperparameters, taken from the table itself."""
-    mask = np.ones(len(frame), dtype=bool)
-    for name, value in setting.items():
-        mask &= frame[name].to_numpy() == value
-    return keep(frame, mask)
-
-
-def default_setting(cell: Mapping[str, Any], frame: DataFrame) -> dict[str, float] | None:
-    """The library's default as a setting, None where there is none or it does not lie on the grid."""
-    defaults = cell["optimizer"]["defaults"]
-    for name, value in cell["optimizer"]["hyperparameters"].items():
-        if value is not None and value != defaults.get(name):
-            return None
-    setting = {}
-    for name in hyperparameter_axes(cell):
-        default, values = defaults.get(name), np.unique(frame[name].to_numpy(dtype=float))
-        if default is None:
-            return None
-        close = np.isclose(values, default, rtol=1e-6, atol=0)
-        if not close.any():
-            return None
-        setting[name] = float(values[close][0])
-    return setting or None
-
-
 def by_unit(frame: DataFrame, values: np.ndarray) -> np.ndarray:
     """Values as one row an independent unit: a start, or a seed where there is one start. NaN fills short rows."""
     starts, seeds = frame["start"].to_numpy(), frame["seed"].to_numpy()
@@ -175,7 +145,7 @@ def judge(
     cell: Mapping[str, Any], held_out: DataFrame, setting: Mapping[str, float], rng: np.random.Generator
 ) -> Judged:
     """What a setting does on held-out descents; intervals are over starts, so lanes never pass for replicates."""
-    frame = at(held_out, setting)
+    frame = where(held_out, setting)
     solved, costs = converged(frame), by_unit(frame, cost_at_settle(frame))
     share = float(solved.mean())
     median = np.nanmedian if np.isnan(costs).any() else np.median
@@ -190,12 +160,24 @@ def judge(
         cost=bootstrap(costs, median, rng),
         other_costs={name: float(np.median(cost_at_settle(frame, c))) for name, c in weights.items()},
         gap=float(np.median(final_gaps(frame))),
-        usable=usable_rates(at(held_out, rest)) if RATE in setting else None,
+        usable=usable_rates(where(held_out, rest)) if RATE in setting else None,
     )
 
 
-def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator) -> list[Answer]:
-    """The rows of one cell: its best setting, and the library's default where the grid holds it."""
+def answers(
+    cell: Mapping[str, Any],
+    frame: DataFrame,
+    settings: Mapping[str, Mapping[str, float] | None],
+    rng: np.random.Generator,
+) -> list[Answer]:
+    """The rows of one cell, one a tuning regime that has a setting.
+
+    Args:
+        cell: the cell.
+        frame: its descents where the parameters of the problem have certain values.
+        settings: setting of each regime by its name; without the best one nothing was chosen.
+        rng: where the randomness of the intervals comes from.
+    """
     common: dict[str, Any] = {
         "cell": cell["id"],
         "optimizer": cell["optimizer"]["label"],
@@ -210,39 +192,25 @@ def answers(cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator)
         )
         return [Answer(**common, regime=BEST, setting={}, edges=(), judged=None, note=why, tuning_cost=0.0)]
     chosen_on, held_out = split(frame)
-    best, default = best_setting(cell, frame), default_setting(cell, frame)
-    lost = bool(failed(frame).all())
+    lost, spent = bool(failed(frame).all()), float(cost(chosen_on).sum())
 
-    def row(regime: str, setting: dict[str, float], edge: tuple[str, ...], spent: float) -> Answer:
+    def row(regime: str, setting: Mapping[str, float]) -> Answer:
         judged = judge(cell, held_out, setting, rng) if len(held_out) else None
-        note = "" if judged else NOT_HELD_OUT
-        return Answer(**common, regime=regime, setting=setting, edges=edge, judged=judged, note=note, tuning_cost=spent)
+        edge = () if lost or regime == DEFAULT else tuple(edges(cell, setting))
+        return Answer(
+            **common, regime=regime, setting=setting, edges=edge, judged=judged,
+            note="" if judged else NOT_HELD_OUT, tuning_cost=0.0 if regime == DEFAULT else spent,
+            lost=lost and regime == BEST,
+        )  # fmt: skip
 
-    first = row(BEST, best, () if lost else tuple(edges(cell, best)), float(cost(chosen_on).sum()))
-    rows = [dataclasses.replace(first, lost=lost)]
-    return rows if default is None else [*rows, row(DEFAULT, default, (), 0.0)]
-
-
-def rule_of(cell: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """The name of a cell's rule with its hyperparameters."""
-    name = cell["optimizer"].get("rule")
-    axes = {name: list(axis["values"]) for name, axis in hyperparameter_axes(cell).items()}
-    return (name, {**cell["optimizer"]["hyperparameters"], **axes}) if name else None
-
-
-def same_rule(one: Answer, other: Answer) -> bool:
-    """Whether two optimizers are one rule: one name for it, and the same values of the hyperparameters of both."""
-    if one.rule is None or other.rule is None or one.rule[0] != other.rule[0]:
-        return False
-    mine, theirs = one.rule[1], other.rule[1]
-    return all(mine[name] == theirs[name] for name in set(mine) & set(theirs))
+    return [row(regime, setting) for regime, setting in settings.items() if setting is not None]
 
 
 def with_aliases(members: list[list[Answer]]) -> list[list[Answer]]:
     """Groups of rows, one an optimizer, in the order of the suite: those that repeat an earlier rule say so."""
     done: list[list[Answer]] = []
     for group in members:
-        first = next((g[0].optimizer for g in done if not g[0].alias and same_rule(g[0], group[0])), "")
+        first = next((g[0].optimizer for g in done if not g[0].alias and same_rule(g[0].rule, group[0].rule)), "")
         done.append([dataclasses.replace(answer, alias=first) for answer in group])
     return done
 
@@ -260,13 +228,27 @@ Place = tuple[str, str, str, tuple[tuple[str, float], ...]]
 
 
 def cell_answers(
-    cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator
+    results: Results, cell: Mapping[str, Any], frame: DataFrame, rng: np.random.Generator
 ) -> list[tuple[Place, list[Answer]]]:
     """The rows of one cell for each place; of an axis of the problem the first, middle and last value have one."""
-    found = []
-    for values in parameter_values(cell):
+    found, spots = [], parameter_values(cell)
+    for values in spots:
         place = (cell["experiment"], cell["problem"]["label"], cell["dtype"], tuple(values.items()))
-        found.append((place, answers(cell, where(frame, values) if len(frame) else frame, rng)))
+        part = where(frame, values) if len(frame) else frame
+        settings = {} if cell["failed"] or part.empty else regime_settings(results, cell, values)
+        found.append((place, answers(cell, part, settings, rng)))
+    return found
+
+
+def regime_settings(
+    results: Results, cell: Mapping[str, Any], at: Mapping[str, float]
+) -> dict[str, Mapping[str, float] | None]:
+    """The setting of each regime; without an axis to choose on, the best one stands for all."""
+    found: dict[str, Mapping[str, float] | None] = {BEST: first_setting(rankings(results, cell, at))}
+    if hyperparameter_axes(cell):
+        problems = chosen(results, cell["experiment"], cell["dtype"], ONE, cell["optimizer"]["label"])
+        found[ONE] = next(iter(problems.values())) if len(problems) > 1 else None
+        found[DEFAULT] = default_setting(cell)
     return found
 
 

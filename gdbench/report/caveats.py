@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gdbench.figures.choose import axes_of
+from gdbench.figures.regimes import BEST
 from gdbench.measures.base import LOST
-from gdbench.report.answers import BEST
 from gdbench.report.study import CellSummary, Results, Study
 from gdbench.report.words import count, listing, number, percent
 

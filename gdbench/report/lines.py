@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdbench.figures.regimes import BEST
 from gdbench.measures.usable_width import UsableRates
-from gdbench.report.answers import BEST, NOT_HELD_OUT, Answer, AnswerTable
+from gdbench.report.answers import NOT_HELD_OUT, Answer, AnswerTable
 from gdbench.report.study import CellSummary, Results, Study
 from gdbench.report.words import MISSING, count, listing, number, percent, seconds, setting
 

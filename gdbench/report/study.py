@@ -160,6 +160,6 @@ def read(results: Results) -> Study:
     for cell in results.cells:
         frame = read_cell(results, cell)
         summaries.append(summarise(cell, frame, timing.get(cell["id"], {})))
-        rows += cell_answers(cell, frame, rng)
+        rows += cell_answers(results, cell, frame, rng)
     cells = tuple(summaries)
     return Study(cells, tuple(answer_tables(rows)), twins_of(results, cells))

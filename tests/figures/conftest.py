@@ -25,6 +25,7 @@ class FakeResults:
     environment: dict[str, Any] = field(default_factory=dict)
     timing: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    memo: dict[Any, Any] = field(default_factory=dict)
 
     def table(self, columns: list[str] | None = None, cells: list[str] | None = None) -> pd.DataFrame:
         frames = [self.frames[name] for name in (cells if cells is not None else self.frames)]

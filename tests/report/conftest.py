@@ -125,6 +125,7 @@ class FakeResults:
     path: Path | None = None
     suite: dict[str, Any] = field(default_factory=lambda: {"suite": {"name": "example", "seed": 0}, "experiment": []})
     environment: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(ENVIRONMENT))
+    memo: dict[Any, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Run the descents of the cells that did not fail."""

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gdbench.figures.regimes import BEST, DEFAULT, ONE
 from gdbench.measures.base import cost
-from gdbench.report.answers import BEST, DEFAULT, NOT_HELD_OUT, Answer, answers, by_unit, with_aliases
+from gdbench.report.answers import NOT_HELD_OUT, Answer, by_unit, cell_answers, with_aliases
 from gdbench.report.study import read
 from gdbench.stats.proportion import wilson
 
@@ -19,7 +20,8 @@ def of_one_cell(make, frame=None, **facts):
     """The rows of a cell; a frame replaces what it would compute."""
     cell = make.cell(**facts)
     results = make.results([cell], {} if frame is None else {cell["id"]: frame})
-    return answers(cell, results.table(cells=[cell["id"]]), np.random.default_rng(0)), results
+    (_, rows), *_ = cell_answers(results, cell, results.table(cells=[cell["id"]]), np.random.default_rng(0))
+    return rows, results
 
 
 def with_outcomes(make, settle, **facts):
@@ -164,7 +166,8 @@ def test_a_parameter_axis_makes_a_table_a_value(make):
         make.results([make.cell("a", axes=[axis]), make.cell("b", axes=[axis], optimizer=make.optimizer("m", 0.5))])
     )
     assert [table.title for table in study.tables] == [f"quadratic, condition = {c}" for c in (2, 10, 100)]
-    assert all(len(table.rows) == 2 for table in study.tables)
+    # Every optimizer has its best setting on each, and one setting for all three.
+    assert all([row.regime for row in table.rows] == [BEST, ONE] * 2 for table in study.tables)
     chosen = [table.rows[0].setting["learning_rate"] for table in study.tables]
     assert chosen == sorted(chosen, reverse=True)
     assert len(set(chosen)) == 3
