@@ -272,8 +272,8 @@ def _unresolved(targets: Sequence[float], choice: ProblemChoice, limits: execute
     if not lost:
         return ""
     return (
-        f"{problem.label}: the target {min(lost):g} lies {min(lost) * unit:.1e} above the minimum, where {dtype} resolves "
-        f"no less than {least:.1e}: give targets of {least / unit:.1e} or more, or dtype float64"
+        f"{problem.label}: the target {min(lost):g} lies {min(lost) * unit:.1e} above the minimum, where {dtype} "
+        f"resolves no less than {least:.1e}: give targets of {least / unit:.1e} or more, or dtype float64"
     )
 
 

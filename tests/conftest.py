@@ -13,6 +13,11 @@ import sys
 import tempfile
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("gdbench", deadline=None)
+settings.load_profile("gdbench")
 
 _cache = tempfile.TemporaryDirectory(prefix="gdbench-tests-")
 os.environ["GDBENCH_CACHE"] = _cache.name

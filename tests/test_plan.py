@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gdbench as gd
 from gdbench import plan
 from gdbench.errors import SuiteError
 from gdbench.suite import build_suite
@@ -271,6 +272,17 @@ def test_the_tolerance_is_the_rule_of_the_outcomes(dtype, c, eps):
         scale = float(found.scale[0])
         expected = max(c * min(1, scale), 64 * eps * abs(choice.problem.minimum or 0))
         assert found.tolerance[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_target_below_what_the_dtype_resolves_is_refused():
+    def raised(x):  # The constant stays in the objective, so float32 knows a gap to 1e-4 alone.
+        return (x**2).sum() + 1000.0
+
+    facts = {"x0": [1.0, 1.0], "minimum": 1000.0, "box": ([-1, -1], [1, 1]), "learning_rate": [0.1], "steps": 5}
+    with pytest.raises(SuiteError, match="the target 1e-06 lies .* where float32 resolves no less than 1.2e-04"):
+        gd.sweep(raised, "gd", targets=[1e-2, 1e-6], dtype="float32", **facts)
+    assert len(gd.sweep(raised, "gd", targets=[1e-2], dtype="float32", **facts).table) == 1
+    assert len(gd.sweep(raised, "gd", targets=[1e-2, 1e-6], dtype="float64", **facts).table) == 1
 
 
 def test_a_suite_may_set_its_own_thresholds():

@@ -8,7 +8,7 @@ from gdbench.contracts import OUTCOMES
 from gdbench.report.caveats import Caveat
 from gdbench.report.lines import AnswerBlock, AnswerLine, answer_groups, command, environment_lines, facts
 from gdbench.report.study import Results, Study
-from gdbench.report.verdict_words import HEADS, TWIN_HEADS, block
+from gdbench.report.verdict_words import HEADS, TWIN_HEADS, verdict_block
 from gdbench.report.words import percent
 
 
@@ -44,7 +44,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def verdict_parts(study: Study) -> list[str]:
     """What is said beyond single problems; nothing where there is nothing to compare."""
     parts = ["## Over all problems", ""] if study.verdicts else []
-    for told in map(block, study.verdicts):
+    for told in map(verdict_block, study.verdicts):
         parts += [f"### {escape(f'{told.title}, {told.label}')}", "", escape(told.sentence), "", f"By {told.measured}."]
         parts += ["", *table(HEADS, told.rows), ""]
         parts += ["Rotation sensitivity:", "", *table(TWIN_HEADS, told.twins), ""] if told.twins else []

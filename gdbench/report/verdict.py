@@ -216,7 +216,7 @@ def verdicts(results: Results, rng: np.random.Generator) -> list[Verdict]:
             few = len(told.places) < (1 if primary else 2)
             if len(told.optimizers) < FEWEST or few or not told.evaluated:
                 continue
-            question = Question(asked["measure"], asked["target"]) if primary else Question()
+            question = Question(asked["measure"], asked.get("target")) if primary else Question()
             main = judge(told, question, rng, primary)
             weighed = {
                 f"c = {weight}": judge(told, replace(question, gradient=weight), rng, starts=False).winner

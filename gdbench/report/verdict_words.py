@@ -42,7 +42,7 @@ class VerdictBlock:
     twins: tuple[tuple[str, ...], ...]
 
 
-def block(verdict: Verdict) -> VerdictBlock:
+def verdict_block(verdict: Verdict) -> VerdictBlock:
     """A verdict as text."""
     told, primary = verdict.told, verdict.primary
     return VerdictBlock(
@@ -76,7 +76,8 @@ def sentence(verdict: Verdict) -> str:
     first = f"{verdict.leader} comes first on {where}"
     if not verdict.enough:
         return f"{first}: {by}. Fewer than {FEWEST_FAMILIES} families do not tell which is better on other problems."
-    return f"No optimizer is better than all others beyond doubt. {first}, not told apart from {listing(verdict.close, 6)}."
+    close = listing(verdict.close, 6)
+    return f"No optimizer is better than all others beyond doubt. {first}, not told apart from {close}."
 
 
 def remarks(verdict: Verdict) -> list[str]:

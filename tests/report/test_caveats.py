@@ -121,8 +121,12 @@ def test_selected_values_and_instances(make):
 
 def test_a_named_primary_question_is_not_exploratory(run):
     assert "Exploratory" in texts(run)
-    run.suite["suite"]["primary"] = {"measure": "cost_to_converge"}
-    assert "Exploratory" not in texts(run)
+    run.suite["suite"]["primary"] = {
+        "measure": "cost_to_converge", "target": None, "regime": "best per problem", "experiment": ""
+    }  # fmt: skip
+    assert "Exploratory" not in texts(run) and "Primary question" not in texts(run)
+    run.suite["suite"]["primary"]["regime"] = "default"
+    assert "has no answer" in texts(run)["Primary question"]
 
 
 def test_the_gravest_comes_first(make):
