@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pandas import DataFrame
@@ -29,4 +29,17 @@ def lost(frame: DataFrame, cell: Mapping[str, Any]) -> float:
     return sum(shares[name] for name in LOST)
 
 
+def _share_of(outcome: str) -> Callable[[DataFrame, Mapping[str, Any]], float]:
+    return lambda frame, cell: outcome_shares(frame)[outcome]
+
+
 share_diverged = Measure("share_diverged", "share", "low", "share of descents that diverged or became nonfinite", lost)
+share_trapped = Measure(
+    "share_trapped", "share", "low", "share of descents at rest above tolerance", _share_of("trapped")
+)
+share_oscillating = Measure(
+    "share_oscillating", "share", "low", "share of descents that overshoot and get no lower", _share_of("oscillating")
+)
+share_unfinished = Measure(
+    "share_unfinished", "share", "low", "share of descents still falling when the budget ended", _share_of("unfinished")
+)

@@ -21,11 +21,13 @@ from scipy import stats
 from gdbench.contracts import REGIMES
 from gdbench.figures.base import Results
 from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison, upper_median
-from gdbench.stats.aggregates import interquartile_mean
+from gdbench.stats.aggregates import pseudomedian
 from gdbench.stats.bootstrap import Estimate, bootstrap, stratified_bootstrap
 from gdbench.stats.ranks import signed_rank
 
-LEVEL = 0.05
+LEVEL = 0.03
+"""Level of each test: below 0.05, so that of 1,000 comparisons of equals at most 50 name a winner, and not on average."""
+
 FEWEST_FAMILIES = 6
 """A two-sided signed-rank test of fewer differences than this cannot fall below 0.05."""
 
@@ -80,7 +82,7 @@ class Pair:
     Attributes:
         other: its label.
         wins, losses, ties: on how many problems the leader was better, worse, neither.
-        families: interquartile mean of the families' differences, with its interval over families.
+        families: pseudomedian of the families' differences, with its interval over families.
         starts: the same over problems, with its interval over starts and seeds on these problems; None where only the
             winner was asked for.
         p: two-sided p of Wilcoxon's signed-rank test over families; NaN for too few families.
@@ -174,7 +176,7 @@ def judge(
 def _leader(question: Question, typical: np.ndarray, families: list[str]) -> int:
     """The optimizer that is ahead of most others, by the same number as their pairs show; of equals by mean rank."""
     each = by_family(question.difference(typical[:, :, None], typical[:, None, :]), families)
-    ahead = (interquartile_mean(each, axis=0) < 0).sum(axis=1)
+    ahead = (pseudomedian(each, axis=0) < 0).sum(axis=1)
     ranks = by_family(stats.rankdata(typical, axis=1), families).mean(axis=0)
     return int(np.lexsort((ranks, -ahead))[0])
 
@@ -190,16 +192,16 @@ def _pair(
         p = signed_rank(families)
 
     def over_problems(*resampled: np.ndarray) -> np.ndarray:
-        """Interquartile mean over problems, from a resample [..., 2, n] of each."""
+        """Pseudomedian over problems, from a resample [..., 2, n] of each."""
         each = [question.typical(one_problem) for one_problem in resampled]
-        return interquartile_mean(np.stack([question.difference(m[..., 0], m[..., 1]) for m in each], -1))
+        return pseudomedian(np.stack([question.difference(m[..., 0], m[..., 1]) for m in each], -1))
 
     on_these = None
     if values is not None:
         on_these = stratified_bootstrap([value[[one, other]] for value in values], over_problems, rng)
     return Pair(
         told.optimizers[other], int((differences < 0).sum()), int((differences > 0).sum()),
-        int((differences == 0).sum()), bootstrap(families, interquartile_mean, rng), on_these, p,
+        int((differences == 0).sum()), bootstrap(families, pseudomedian, rng), on_these, p,
     )  # fmt: skip
 
 

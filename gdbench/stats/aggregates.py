@@ -28,6 +28,19 @@ def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return ordered[..., inside] @ weight[inside] / weight.sum()
 
 
+def pseudomedian(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The estimator of Hodges and Lehmann: the median of the means of all pairs along an axis, each value with itself.
+
+    It goes with the signed-rank test as the mean goes with the t-test: almost as sharp as the mean on normal values
+    (0.955), and not moved far by less than 29% of outliers. Values must be finite.
+
+    Source: J. L. Hodges and E. L. Lehmann, Annals of Mathematical Statistics 34 (1963), 598-611.
+    """
+    values = np.moveaxis(np.asarray(values, dtype=float), axis, -1)
+    first, second = np.triu_indices(values.shape[-1])
+    return np.median((values[..., first] + values[..., second]) / 2, axis=-1)
+
+
 def optimality_gap(scores: np.ndarray, axis: int = -1, best: float = 1.0) -> np.ndarray:
     """Mean amount by which scores fall short of ``best`` along an axis: mean(max(0, best - score))."""
     return np.maximum(best - np.asarray(scores, dtype=float), 0.0).mean(axis=axis)
