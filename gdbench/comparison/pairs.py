@@ -1,10 +1,9 @@
-"""How two runs differ on the same descents: at one setting, the same starts, instances and seeds, pair by pair.
+"""How two runs differ on the same descents: the same starts, instances and seeds, pair by pair.
 
 A pair counts whether or not it converged. Its cost ratio is 0 where only the second run converged and infinite where only
-the first did; where neither did it says nothing of cost, and the share converged does. Units of the bootstrap are starts of
-an instance (seeds, where there is one of them): another instance is another shift and rotation, to which the same start
-lies elsewhere. Fewer than six units are never told apart: all of them lie on one side by chance in one case of 2^-5 and
-more.
+the first did; where neither did it says nothing of cost, and the share converged does. What is independent is a unit: a
+start on an instance (another instance is another shift and rotation, to which the same start lies elsewhere), or a seed
+where there is one of those. A unit has one value, and intervals are over units.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from pandas import DataFrame
+from scipy.special import bdtr, stdtrit
 
 from gdbench.measures.base import converged, cost_at_settle, final_gaps
 from gdbench.stats.bootstrap import RESAMPLES, Estimate, bootstrap
+from gdbench.stats.proportion import Interval
 
 CONFIDENCE = 0.95
 PAIRED_BY = ["instance", "start", "seed"]
@@ -25,21 +26,46 @@ SAME_START = 1e-3
 """Two values of f at a start that differ by a larger part are not of the same start and function."""
 
 
-def middle(values: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
-    """Median over the last axes, NaN left out, infinities allowed; 0 where nothing is known or opposites meet."""
-    flat = np.sort(values.reshape(*values.shape[: values.ndim - len(axis)], -1), axis=-1)
-    known = np.sum(~np.isnan(flat), axis=-1, keepdims=True)
-    low = np.take_along_axis(flat, np.maximum(known - 1, 0) // 2, -1)[..., 0]
-    high = np.take_along_axis(flat, np.minimum(known // 2, flat.shape[-1] - 1), -1)[..., 0]
-    with np.errstate(invalid="ignore"):
-        found = np.where(low == high, low, (low + high) / 2)
-    return np.where(np.isnan(found), 0.0, found)
+def middle(values: np.ndarray) -> float:
+    """Median that allows infinities; 0 between -inf and inf, and of nothing."""
+    if not len(values):
+        return 0.0
+    ordered = np.sort(values)
+    low, high = float(ordered[(len(values) - 1) // 2]), float(ordered[len(values) // 2])
+    return low if low == high else 0.0 if low == -high else (low + high) / 2
 
 
-def mean(values: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
-    """Mean over the last axes, NaN left out; 0 where nothing is known."""
-    known = np.sum(~np.isnan(values), axis=axis)
-    return np.nansum(values, axis=axis) / np.maximum(known, 1)
+def median_interval(values: np.ndarray, confidence: float) -> Interval:
+    """The interval of a median between two order statistics: exact for any distribution, of few values too.
+
+    From the k-th smallest to the k-th largest of n values, k the largest number with P(B < k) ≤ (1 - confidence)/2 for B
+    binomial (n, 1/2); infinite where there is none (fewer than six values at 95%). A percentile bootstrap of a median
+    covers less than its level for so few.
+
+    Source: W. R. Thompson, Annals of Mathematical Statistics 7 (1936), 122-128.
+    """
+    n = len(values)
+    k = int(np.searchsorted(bdtr(np.arange(n + 1), n, 0.5), (1 - confidence) / 2)) if n else 0
+    if k == 0:
+        return Interval(-np.inf, np.inf)
+    ordered = np.sort(values)
+    return Interval(float(ordered[k - 1]), float(ordered[n - k]))
+
+
+def mean_interval(values: np.ndarray, confidence: float, rng: np.random.Generator) -> Interval:
+    """The wider of the percentile bootstrap's and Student's interval of a mean of differences of shares, in [-1, 1].
+
+    Either alone covers less than its level where few units differ. All of [-1, 1] where there are so few values that all
+    of them lie on one side by chance in more than (1 - confidence)/2 of all cases.
+    """
+    n = len(values)
+    if 2.0**-n > (1 - confidence) / 2:
+        return Interval(-1.0, 1.0)
+    # Some ten resamples beyond each end.
+    found = bootstrap(values, np.mean, rng, confidence, max(RESAMPLES, int(20 / (1 - confidence))))
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * float(np.std(values, ddof=1)) / n**0.5
+    low, high = min(found.low, found.value - half), max(found.high, found.value + half)
+    return Interval(max(-1.0, low), min(1.0, high))
 
 
 @dataclass(frozen=True)
@@ -72,56 +98,50 @@ class Effect:
 
     Attributes:
         measure: which one.
-        values: a row a unit, NaN where a pair says nothing; logarithms of a ratio.
-        estimate: mean difference or median ratio, with its bootstrap interval at 95%.
+        values: a value a unit that has something to say; logarithms of a ratio.
+        pairs: how many pairs have something to say.
+        estimate: mean difference or median ratio, with its interval at 95%.
     """
 
     measure: Measure
     values: np.ndarray = field(repr=False)
+    pairs: int
     estimate: Estimate
 
     @property
     def units(self) -> int:
         """Units with something to say."""
-        return int(np.sum(~np.isnan(self.values).all(axis=1)))
-
-    @property
-    def pairs(self) -> int:
-        """Pairs with something to say."""
-        return int(np.sum(~np.isnan(self.values)))
+        return len(self.values)
 
     def at(self, confidence: float, rng: np.random.Generator) -> Estimate:
-        """The estimate with an interval at another level; infinite where so few units cannot have one."""
-        if not enough(self.units, confidence):
-            return Estimate(self.estimate.value, 0.0 if self.measure.ratio else -np.inf, np.inf)
-        # Some ten resamples beyond each end.
-        return estimate(self.measure, self.values, rng, confidence, max(RESAMPLES, int(20 / (1 - confidence))))
+        """The estimate with an interval at another level."""
+        return estimate(self.measure, self.values, confidence, rng)
+
+    def told(self, confidence: float) -> bool:
+        """Whether there are enough units for an interval at that level to say anything."""
+        return 2.0**-self.units <= (1 - confidence) / 2
 
     @property
     def sign(self) -> int:
         """1 for better, -1 for worse, 0 where the interval at 95% does not tell."""
-        if not enough(self.units, CONFIDENCE):
-            return 0
         above, below = self.estimate.low > self.measure.none, self.estimate.high < self.measure.none
         return self.measure.better * (int(above) - int(below))
 
 
-def enough(units: int, confidence: float) -> bool:
-    """Whether so many units on one side of a value are less likely, by chance, than what an interval leaves there."""
-    return 2.0**-units <= (1 - confidence) / 2
+def estimate(measure: Measure, values: np.ndarray, confidence: float, rng: np.random.Generator) -> Estimate:
+    """Mean difference or median ratio (from logarithms) of units with its interval."""
+    if not measure.ratio:
+        return Estimate(float(np.mean(values)) if len(values) else 0.0, *mean_interval(values, confidence, rng))
+    low, high = median_interval(values, confidence)
+    return Estimate(*(float(x) for x in np.exp([middle(values), low, high])))
 
 
-def estimate(
-    measure: Measure, values: np.ndarray, rng: np.random.Generator, confidence: float, resamples: int = RESAMPLES
-) -> Estimate:
-    """Mean difference or median ratio of values [units, pairs] with its percentile bootstrap interval over units."""
-    found = bootstrap(values, middle if measure.ratio else mean, rng, confidence, resamples)
-    return Estimate(*np.exp(found)) if measure.ratio else found
-
-
-def effect(measure: Measure, values: np.ndarray, rng: np.random.Generator) -> Effect:
-    """A paired effect from values [units, pairs]."""
-    return Effect(measure, values, estimate(measure, values, rng, CONFIDENCE))
+def effect(measure: Measure, values: np.ndarray, which: np.ndarray, rng: np.random.Generator) -> Effect:
+    """A paired effect from a value a pair (NaN where it says nothing) and the unit that each belongs to."""
+    known = ~np.isnan(values)
+    reduce = middle if measure.ratio else np.mean
+    units = np.array([reduce(values[known & (which == unit)]) for unit in np.unique(which[known])], float)
+    return Effect(measure, units, int(known.sum()), estimate(measure, units, CONFIDENCE, rng))
 
 
 def paired(first: DataFrame, second: DataFrame) -> tuple[DataFrame, DataFrame, str]:
@@ -162,7 +182,7 @@ def effects(
         gaps = [np.maximum(final_gaps(frame), max(least, np.finfo(float).tiny)) for frame in (one, two)]
         found[GAP] = log_ratio(*gaps)
     which = unit_of(one)
-    return {measure.name: effect(measure, rows(values, which), rng) for measure, values in found.items()}
+    return {measure.name: effect(measure, values, which, rng) for measure, values in found.items()}
 
 
 def log_ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -178,10 +198,3 @@ def unit_of(frame: DataFrame) -> np.ndarray:
     found = np.unique(places, axis=0, return_inverse=True)[1].reshape(-1)
     return found if found.max(initial=0) > 0 else np.unique(frame["seed"].to_numpy(), return_inverse=True)[1]
 
-
-def rows(values: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Values as one row a unit; NaN fills short rows."""
-    order, lengths = np.argsort(which, kind="stable"), np.bincount(which)
-    table = np.full((len(lengths), int(lengths.max())), np.nan)
-    table[np.arange(table.shape[1]) < lengths[:, None]] = values[order]
-    return table

@@ -17,6 +17,7 @@ from gdbench.figures.choose import split, where
 from gdbench.report import study
 from gdbench.report.answers import Answer, AnswerTable
 from gdbench.report.study import Results
+from gdbench.report.words import count
 
 OVER = "over {} problems"
 SAME_SETTING = "at A's setting"
@@ -171,8 +172,8 @@ def _row(
     if why:
         return Row(place, other, answers, {}, note=why)
     found = pairs.effects(cell, one, two, rng)
-    units = found[CONVERGED.name].units
-    note = "" if pairs.enough(units, CONFIDENCE) else f"{units} held-out starts are too few to tell"
+    share = found[CONVERGED.name]
+    note = "" if share.told(CONFIDENCE) else f"{count(share.units, 'held-out start')}: too few to tell"
     return Row(place, other, answers, found, pairs.identical(one, two), note)
 
 
@@ -201,21 +202,17 @@ def _summary(rows: list[Row], rng: np.random.Generator) -> Iterator[Row]:
     which = np.unique(labels, return_inverse=True)[1]
     if len(set(labels)) < 2:
         return
-    first = compared[0]
+    experiment, _, dtype, optimizer, regime = compared[0].place
+    problems = len(set(labels))
     found = {}
     for measure in (CONVERGED, COST, GAP):
         values = np.array([_point(row.effects.get(measure.name)) for row in compared])
-        if not np.isnan(values).all():
-            found[measure.name] = pairs.effect(measure, pairs.rows(values, which), rng)
-    experiment, _, dtype, optimizer, regime = first.place
-    place = (experiment, OVER.format(len(set(labels))), dtype, optimizer, regime)
+        found[measure.name] = pairs.effect(measure, values, which, rng)
     left = len(rows) - len(compared)
     note = f"{left} of {len(rows)} could not be compared" if left else ""
-    if not pairs.enough(len(set(labels)), CONFIDENCE) and not note:
-        note = f"{len(set(labels))} problems are too few to tell"
-    if COST.name not in found:
-        found[COST.name] = pairs.effect(COST, np.full((len(set(labels)), 1), np.nan), rng)
-    yield Row(place, first.other, None, found, all(row.identical for row in compared), note)
+    note = note if found[CONVERGED.name].told(CONFIDENCE) else f"{problems} problems are too few to tell"
+    place = (experiment, OVER.format(problems), dtype, optimizer, regime)
+    yield Row(place, compared[0].other, None, found, all(row.identical for row in compared), note)
 
 
 def _point(effect: Effect | None) -> float:
@@ -228,5 +225,5 @@ def _point(effect: Effect | None) -> float:
 
 def effect_of(row: Row, name: str) -> Effect | None:
     """A row's effect by a measure, None where it has none or no pair says anything of it."""
-    effect: Any = row.effects.get(name)
+    effect = row.effects.get(name)
     return effect if effect is not None and effect.pairs else None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gdbench.comparison.pairs import CONFIDENCE, MEASURES, enough
+from gdbench.comparison.pairs import CONFIDENCE, MEASURES
 from gdbench.comparison.rows import Comparison, Row, effect_of
 from gdbench.errors import GdbenchError, NothingSelectedError, did_you_mean
 from gdbench.stats.bootstrap import Estimate
@@ -100,7 +100,7 @@ def apply_rules(comparison: Comparison, rules: Sequence[Rule]) -> Verdict:
         # The wider interval is only drawn where the plain one tells.
         wide = effect.at(confidence, rng) if rule.broken(effect.estimate) else effect.estimate
         failures += [Failure(rule, row, wide)] if rule.broken(wide) else []
-    untold = sum(not enough(effect.units, confidence) for effect in tests)
+    untold = sum(not effect.told(confidence) for effect in tests)
     return Verdict(tuple(failures), len(tests), len(asked) - len(tests), untold, confidence)
 
 
