@@ -40,7 +40,8 @@ def answers_frame(results: Results, study: Study) -> DataFrame:
                 | _judged(row.judged, list(others))
                 | _facts(row, id(row) in leading, known[row.cell])
             )
-    return DataFrame(rows).convert_dtypes(convert_floating=False, convert_integer=False)
+    frame = DataFrame(rows)
+    return frame.astype({"usable_open": "boolean"}) if rows else frame
 
 
 def _place(table: AnswerTable, names: list[str]) -> dict[str, Any]:
