@@ -1,7 +1,7 @@
 """The command line: each command a few lines over the public face. Only what runs descents imports JAX.
 
-Exit codes: 0 done (divergence is data), 1 some cells failed or a rule of --fail-on is broken, 2 usage or suite error, 3 internal error, 5 nothing
-selected, 130 interrupted.
+Exit codes: 0 done (divergence is data), 1 some cells failed or a rule of --fail-on is broken, 2 usage or suite error,
+3 internal error, 5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     FOLDER/<optimizer>-<setting>/data_f8/bbobexp_f8_DIM2.dat    evaluations at which each target was reached
     FOLDER/<optimizer>-<setting>/data_f8/bbobexp_f8_DIM2.tdat   best value by evaluations: the trace, where one is kept
 
-COCO counts evaluations of f from 1. Here they are the protocol's cost, f_evals + c g_evals + 2 hvp_evals rounded up, and
-at least 1, for judging a point is free: a start that no evaluation was paid for is COCO's first. So the expected running
-time that COCO finds, the evaluations of all trials over the number of successes, is that of the stored table.
+COCO counts evaluations of f from 1. Here they are the protocol's cost, f_evals + c g_evals + 2 hvp_evals rounded up,
+and at least 1, for judging a point is free: a start that no evaluation was paid for is COCO's first. So the expected
+running time that COCO finds, the evaluations of all trials over the number of successes, is that of the stored table.
 
 Source: N. Hansen et al., COCO: a platform for comparing continuous optimizers in a black-box setting, Optimization
 Methods and Software 36 (2021), 114-144; the format is that of coco-experiment 2.8 ("bbob-new2"), whose column "g
@@ -118,7 +118,7 @@ def export_coco(
     return written
 
 
-def _cells(results: Results, optimizers: Sequence[str]) -> list[Mapping[str, Any]]:
+def _cells(results: Results, optimizers: Sequence[str]) -> list[dict[str, Any]]:
     """The cells that COCO knows the problem of, with targets."""
     labels = list(dict.fromkeys(cell["optimizer"]["label"] for cell in results.cells))
     for name in optimizers:
@@ -127,7 +127,9 @@ def _cells(results: Results, optimizers: Sequence[str]) -> list[Mapping[str, Any
     found = [cell for cell in results.cells if not cell["failed"] and cell["targets"] and _function(cell)]
     kept = [cell for cell in found if not optimizers or cell["optimizer"]["label"] in optimizers]
     if not kept:
-        raise NothingSelectedError("COCO knows the problems bbob/f1 to bbob/f24, with targets: this run has none of them")
+        raise NothingSelectedError(
+            "COCO knows the problems bbob/f1 to bbob/f24, with targets: this run has none of them"
+        )
     return kept
 
 
@@ -137,13 +139,13 @@ def _function(cell: Mapping[str, Any]) -> int | None:
     return int(found[1]) if found else None
 
 
-def _ambiguous(cells: list[Mapping[str, Any]]) -> bool:
+def _ambiguous(cells: list[dict[str, Any]]) -> bool:
     """Whether two experiments have the same function, dimension, optimizer and dtype."""
     keys = [(_function(c), c["problem"]["dim"], c["optimizer"]["label"], c["dtype"]) for c in cells]
     return len(set(keys)) < len(keys)
 
 
-def _settings(results: Results, wanted: str, cells: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _settings(results: Results, wanted: str, cells: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """The setting of every cell: one named by the user, or that of a regime of the report's answers."""
     if "=" in wanted:
         named = _named(wanted)
@@ -178,7 +180,9 @@ def _on_grid(cell: Mapping[str, Any], named: Mapping[str, float]) -> dict[str, f
     found = {name: float(axes[name][np.argmin(np.abs(axes[name] - value))]) for name, value in named.items()}
     for name, value in named.items():
         if not np.isclose(found[name], value, rtol=1e-6, atol=0):
-            raise GdbenchError(f"--setting: {where_}: {name} = {value:g} is not on the grid: the nearest is {found[name]:g}")
+            raise GdbenchError(
+                f"--setting: {where_}: {name} = {value:g} is not on the grid: the nearest is {found[name]:g}"
+            )
     return found
 
 
@@ -248,7 +252,7 @@ def _listed_cost(frame: DataFrame, what: str, gradient: float) -> np.ndarray:
 
 def _trace_cost(cell: Mapping[str, Any], frame: DataFrame, gradient: float) -> np.ndarray:
     """Cost at each step of the trace, [rows, n]."""
-    if frame["trace_g_evals"].notna().all():
+    if bool(frame["trace_g_evals"].notna().to_numpy().all()):
         return _listed_cost(frame, "trace", gradient)
     weights = np.array([1.0, gradient, COST_OF_HVP])
     first, step = (float(weights @ np.array(cell["optimizer"][name], float)) for name in ("init_cost", "cost"))

@@ -147,9 +147,7 @@ def status(results: Results, as_json: bool) -> int:
     return 0 if done == len(summary) else 1
 
 
-def export(
-    results: Results, out: Path, setting: str, optimizers: Sequence[str], gradient: str, as_json: bool
-) -> None:
+def export(results: Results, out: Path, setting: str, optimizers: Sequence[str], gradient: str, as_json: bool) -> None:
     """Write a run in COCO's data format, and say where."""
     from gdbench.coco import export_coco
 

@@ -32,7 +32,8 @@ def cell(function: int, dim: int, optimizer: str = "gd", **more) -> dict:
     case = Instance(function, dim, 1)
     return {
         "id": f"f{function}-{dim}-{optimizer}", "experiment": f"dimension {dim}", "dtype": "float64", "failed": None,
-        "steps": STEPS, "targets": TARGETS, "trace_steps": [0, 1, 10, 100, STEPS], "path_steps": [], "record": "outcome",
+        "steps": STEPS, "targets": TARGETS, "trace_steps": [0, 1, 10, 100, STEPS], "path_steps": [],
+        "record": "outcome",
         "lanes": INSTANCES * STARTS * len(RATES), "window": 32, "engine": "scan", "block": 64,
         "optimizer": {
             "name": optimizer, "label": optimizer, "cost": None, "init_cost": [0, 0, 0], "family": "gradient",
@@ -65,6 +66,9 @@ def table(info: dict, rng: np.random.Generator) -> pa.Table:
     f, g = rng.integers(0, 3, size=(n, 1)), rng.integers(1, 3, size=(n, 1))
     trace = gaps[:, info["trace_steps"]]
 
+    function = int(re.findall(r"f(\d+)", info["problem"]["name"])[0])
+    minima = [Instance(function, dim, int(i)).f_opt for i in instance]
+
     def lists(values: np.ndarray) -> pa.Array:
         return pa.array(values.tolist(), pa.list_(pa.float64()))
 
@@ -81,7 +85,7 @@ def table(info: dict, rng: np.random.Generator) -> pa.Table:
         ),
         "flag": pa.DictionaryArray.from_arrays(pa.array(np.zeros(n), pa.int8()), list(FLAGS)),
         "steps": pa.array(np.full(n, STEPS), pa.int32()), "settle_step": pa.array(settled, pa.int32(), mask=~solved),
-        "f_start": gaps[:, 0] + [Instance(int(re.findall(r"f(\d+)", info["problem"]["name"])[0]), dim, int(i)).f_opt for i in instance],
+        "f_start": gaps[:, 0] + minima,
         "f_final": gaps[:, -1], "gap_final": gaps[:, -1], "gap_best": gaps[:, -1],
         **{name: (weight * STEPS)[:, 0].astype(float) for name, weight in zip(names, (f, g, 0 * f), strict=True)},
         **{f"settle_{name}": pa.array((weight[:, 0] * settled).astype(float), mask=~solved)
@@ -203,7 +207,9 @@ def test_the_files_say_the_same_everywhere(tmp_path):
     found = entries(folder, 8)
     assert len(found) == 2
     for (header, comment, data), dim in zip(found, (2, 5), strict=True):
-        assert re.search(rf"suite = 'bbob', funcId = 8, DIM = {dim}, Precision = 1.000e-08, algId = 'gd default'", header)
+        assert re.search(
+            rf"suite = 'bbob', funcId = 8, DIM = {dim}, Precision = 1.000e-08, algId = 'gd default'", header
+        )
         assert comment.startswith("% ") and "default" in comment and "f + 1 g + 2 hvp" in comment
         name, *ends = data.split(", ")
         assert len(ends) == INSTANCES * STARTS

@@ -58,7 +58,9 @@ def notes(runs: Sequence[Results]) -> list[str]:
         same = sum(keys[0].get(key) == identity for key, identity in some.items())
         if same:
             text = f"{count(same, 'cell')} of {name} {'has' if same == 1 else 'have'} the identity of A's: same code, "
-            found.append(f"{text}settings and versions. gdbench stores such descents once, and then nothing can differ.")
+            found.append(
+                f"{text}settings and versions. gdbench stores such descents once, and then nothing can differ."
+            )
     return found
 
 
@@ -114,7 +116,9 @@ def _setting(name: str, cells: Sequence[Mapping[Key, Mapping[str, Any]]]) -> Ite
     differing = [key for key in common if len({_short(some[key].get(name)) for some in cells}) > 1]
     if differing:
         values = tuple(_short(some[differing[0]].get(name)) for some in cells)
-        yield Difference("cells", f"{name} ({count(len(differing), 'cell')}; first: {' · '.join(differing[0])})", values)
+        yield Difference(
+            "cells", f"{name} ({count(len(differing), 'cell')}; first: {' · '.join(differing[0])})", values
+        )
 
 
 def _short(value: Any) -> str:

@@ -1,9 +1,9 @@
 """How two runs differ on the same descents: the same starts, instances and seeds, pair by pair.
 
-A pair counts whether or not it converged. Its cost ratio is 0 where only the second run converged and infinite where only
-the first did; where neither did it says nothing of cost, and the share converged does. What is independent is a unit: a
-start on an instance (another instance is another shift and rotation, to which the same start lies elsewhere), or a seed
-where there is one of those. A unit has one value, and intervals are over units.
+A pair counts whether or not it converged. Its cost ratio is 0 where only the second run converged and infinite where
+only the first did; where neither did it says nothing of cost, and the share converged does. What is independent is a
+unit: a start on an instance (another instance is another shift and rotation, to which the same start lies elsewhere),
+or a seed where there is one of those. A unit has one value, and intervals are over units.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def middle(values: np.ndarray) -> float:
 def median_interval(values: np.ndarray, confidence: float) -> Interval:
     """The interval of a median between two order statistics: exact for any distribution, of few values too.
 
-    From the k-th smallest to the k-th largest of n values, k the largest number with P(B < k) ≤ (1 - confidence)/2 for B
+    From the k-th smallest to the k-th largest of n values, k the largest with P(B < k) ≤ (1 - confidence)/2 for B
     binomial (n, 1/2); infinite where there is none (fewer than six values at 95%). A percentile bootstrap of a median
     covers less than its level for so few.
 
@@ -55,8 +55,8 @@ def median_interval(values: np.ndarray, confidence: float) -> Interval:
 def mean_interval(values: np.ndarray, confidence: float, rng: np.random.Generator) -> Interval:
     """The wider of the percentile bootstrap's and Student's interval of a mean of differences of shares, in [-1, 1].
 
-    Either alone covers less than its level where few units differ. All of [-1, 1] where there are so few values that all
-    of them lie on one side by chance in more than (1 - confidence)/2 of all cases.
+    Either alone covers less than its level where few units differ. All of [-1, 1] where there are so few values that
+    all of them lie on one side by chance in more than (1 - confidence)/2 of all cases.
     """
     n = len(values)
     if 2.0**-n > (1 - confidence) / 2:
@@ -167,13 +167,11 @@ def identical(one: DataFrame, two: DataFrame) -> bool:
     return bool(same) and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*pairs, strict=True))
 
 
-def effects(
-    cell: Mapping[str, Any], one: DataFrame, two: DataFrame, rng: np.random.Generator
-) -> dict[str, Effect]:
+def effects(cell: Mapping[str, Any], one: DataFrame, two: DataFrame, rng: np.random.Generator) -> dict[str, Effect]:
     """The paired effects of the second run against the first, on rows that ``paired`` gave, by measure.
 
-    converged: difference of the shares. cost: median ratio of the costs to converge. gap: median ratio of the final gaps,
-    none smaller than the tolerance; only where the minimum is known.
+    converged: difference of the shares. cost: median ratio of the costs to converge. gap: median ratio of the final
+    gaps, none smaller than the tolerance; only where the minimum is known.
     """
     solved = [converged(frame).astype(float) for frame in (one, two)]
     found = {CONVERGED: solved[1] - solved[0], COST: log_ratio(cost_at_settle(one), cost_at_settle(two))}
@@ -197,4 +195,3 @@ def unit_of(frame: DataFrame) -> np.ndarray:
     places = frame[["instance", "start"]].to_numpy()
     found = np.unique(places, axis=0, return_inverse=True)[1].reshape(-1)
     return found if found.max(initial=0) > 0 else np.unique(frame["seed"].to_numpy(), return_inverse=True)[1]
-

@@ -104,7 +104,9 @@ def compare(runs: Sequence[Results]) -> Comparison:
         found = list(_rows(letter, (runs[0], run), (answers[0], theirs), rng))
         rows += _with_summaries(found, rng)
     if not rows:
-        raise NothingSelectedError("the runs have no experiment, problem, dtype and optimizer in common: nothing to compare")
+        raise NothingSelectedError(
+            "the runs have no experiment, problem, dtype and optimizer in common: nothing to compare"
+        )
     return Comparison(tuple(runs), tuple(letters), tuple(differences(runs)), tuple(notes(runs)), tuple(rows))
 
 

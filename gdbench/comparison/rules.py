@@ -1,7 +1,7 @@
 """Rules for continuous use: a comparison fails when a whole interval lies beyond a bound, never by a point alone.
 
-All intervals that the rules look at are widened together (each end leaves 2.5% divided by their number), so that runs that
-differ by chance alone fail in at most one case of twenty, however many optimizers and problems they have.
+All intervals that the rules look at are widened together (each end leaves 2.5% divided by their number), so that runs
+that differ by chance alone fail in at most one case of twenty, however many optimizers and problems they have.
 
 Source of the correction: O. J. Dunn, Journal of the American Statistical Association 56 (1961), 52-64.
 """

@@ -20,9 +20,9 @@ from gdbench.stats.bootstrap import Estimate
 
 MEANING = (
     "Settings are chosen on even-numbered starts and seeds and judged on odd ones, by each run for itself; where they "
-    "differ, a row at A’s setting follows. Differences and ratios are paired: the same starts, instances and seeds, the "
-    "other run against A; a cost ratio above 1 says that A is cheaper. Intervals are at 95%, each for itself, over starts "
-    "(over problems in the last rows of an experiment)."
+    "differ, a row at A’s setting follows. Differences and ratios are paired: the same starts, instances and seeds, "
+    "the other run against A; a cost ratio above 1 says that A is cheaper. Intervals are at 95%, each for itself, over "
+    "starts (over problems in the last rows of an experiment)."
 )
 
 
@@ -75,7 +75,11 @@ def _answer(answer: Answer | None) -> tuple[str, str, str]:
     share = f"{percent(judged.share)} ({range_text(*judged.interval, percent)})"
     known = not math.isinf(judged.cost.low)
     cost = cost_text(judged.cost.value)
-    return share, f"{cost} ({range_text(judged.cost.low, judged.cost.high, cost_text)})" if known else cost, number(judged.gap)
+    return (
+        share,
+        f"{cost} ({range_text(judged.cost.low, judged.cost.high, cost_text)})" if known else cost,
+        number(judged.gap),
+    )
 
 
 def effect_text(effect: Effect | None) -> str:
@@ -105,7 +109,8 @@ def failure_text(failure: Failure) -> str:
     """What breaks a rule, in a line."""
     experiment, problem, dtype, optimizer, regime = failure.row.place
     where = f"{optimizer} on {problem} ({experiment}, {dtype}, {regime}), {failure.row.other} against A"
-    return f"{failure.rule}: {where}: {failure.rule.measure} {estimate_text(failure.estimate, MEASURES[failure.rule.measure].ratio)}"
+    name = failure.rule.measure
+    return f"{failure.rule}: {where}: {name} {estimate_text(failure.estimate, MEASURES[name].ratio)}"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -126,7 +131,11 @@ def run_lines(comparison: Comparison) -> list[tuple[str, str]]:
         told, suite = run.environment, run.suite["suite"]
         parts = [str(run.path or "a sweep"), f"suite {suite['name']} version {suite.get('version', 1)}"]
         parts += [str(told[name]) for name in ("device_kind", "started") if told.get(name)]
-        parts += [f"commit {told['commit'][:12]}" + (" with changes" if told.get("dirty") else "")] if told.get("commit") else []
+        parts += (
+            [f"commit {told['commit'][:12]}" + (" with changes" if told.get("dirty") else "")]
+            if told.get("commit")
+            else []
+        )
         found.append((letter, "; ".join(parts)))
     return found
 
@@ -196,7 +205,12 @@ def document(comparison: Comparison, verdict: Verdict | None) -> dict[str, Any]:
         "rows": [{name: plain(value) for name, value in record(row).items()} for row in comparison.rows],
     }
     if verdict is not None:
-        told |= {"tests": verdict.tests, "identical": verdict.identical, "untold": verdict.untold, "confidence": verdict.confidence}
+        told |= {
+            "tests": verdict.tests,
+            "identical": verdict.identical,
+            "untold": verdict.untold,
+            "confidence": verdict.confidence,
+        }
         told["failures"] = [_failed(failure) for failure in verdict.failures]
     return told
 

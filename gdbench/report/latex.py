@@ -18,21 +18,21 @@ SPECIAL = {
 """Characters that LaTeX would read as something else, or take for a part of the command before (as ``[`` and ``*``)."""
 
 SYMBOLS = {
-    "−": "$-$", "–": r"\textendash{}", "—": r"\textemdash{}", "∞": r"$\infty$", "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$",
-    "·": r"$\cdot$", "…": r"\ldots{}", "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
+    "−": "$-$", "–": r"\textendash{}", "—": r"\textemdash{}", "∞": r"$\infty$", "≥": r"$\geq$", "≤": r"$\leq$",
+    "×": r"$\times$", "·": r"$\cdot$", "…": r"\ldots{}", "“": "``", "”": "''", "\N{NO-BREAK SPACE}": "~",
 }  # fmt: skip
 
 POWER = re.compile("×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
 _PLAIN = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 HEADS = ("Problem", "Optimizer", "Regime", "Setting", "Converged", "Median cost", "Final gap", "Width", "Diverged")
 CAPTION = (
-    r"each setting at starts that had no say in choosing it, with 95\,\% intervals over starts. Bold: first, or not told "
-    r"apart from the first by its intervals. Cost: evaluations. Width: decades of usable learning rates. Diverged: share "
-    r"of the whole grid. $\dagger$: the setting lies on the edge of its grid. $\ddagger$: the optimizer is told the "
-    r"minimum, and is not compared."
+    r"each setting at starts that had no say in choosing it, with 95\,\% intervals over starts. Bold: first, or not "
+    r"told apart from the first by its intervals. Cost: evaluations. Width: decades of usable learning rates. "
+    r"Diverged: share of the whole grid. $\dagger$: the setting lies on the edge of its grid. $\ddagger$: the "
+    r"optimizer is told the minimum, and is not compared."
 )
-PREAMBLE = r"""% Needs \usepackage{booktabs,longtable,textcomp} and \usepackage[T1]{fontenc}; \input this file where the tables belong.
-% In bold: what comes first at its held-out starts, and what the 95% intervals of share and cost do not tell apart from it.
+PREAMBLE = r"""% Needs \usepackage{booktabs,longtable,textcomp} and \usepackage[T1]{fontenc}; \input this file.
+% In bold: what comes first at held-out starts, and what the 95% intervals of share and cost do not tell apart from it.
 """
 
 
@@ -118,12 +118,17 @@ def _block(block: AnswerBlock) -> str:
 def _row(line: AnswerLine) -> str:
     name = escape(line.optimizer) + (rf" (as {escape(line.alias)})" if line.alias else "")
     name += r"$^\ddagger$" if line.oracle else ""
-    setting = escape(line.setting) + (r"$^\dagger$" if line.untuned else "") + (" (in-sample)" if line.in_sample else "")
+    setting = (
+        escape(line.setting) + (r"$^\dagger$" if line.untuned else "") + (" (in-sample)" if line.in_sample else "")
+    )
     if line.share is None:
         entries = [name, escape(line.regime), setting, rf"\multicolumn{{4}}{{p{{6cm}}}}{{{escape(line.note)}}}"]
         return " & ".join([*entries, escape(line.diverged)]) + r" \\"
     shown = [_bold(name, line.leads), escape(line.regime), setting]
-    shown += [_estimate(line.converged, line.interval, line.leads), _estimate(line.cost, line.cost_interval, line.leads)]
+    shown += [
+        _estimate(line.converged, line.interval, line.leads),
+        _estimate(line.cost, line.cost_interval, line.leads),
+    ]
     return " & ".join([*shown, escape(line.gap), escape(line.width), escape(line.diverged)]) + r" \\"
 
 

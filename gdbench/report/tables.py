@@ -22,9 +22,9 @@ def answers_frame(results: Results, study: Study) -> DataFrame:
     ``tuning_cost``); on how many held-out descents (``n``, of which ``k`` converged, from ``units`` starts); ``share``,
     ``cost`` in evaluations (infinite: more than half did not converge), each with ``_low`` and ``_high`` of its 95%
     interval, and the median cost at other weights of a gradient (``cost_c_4``, ``cost_c_dimension``); ``gap`` (where
-    ``gap_known`` is false, the final value); ``usable_low``, ``usable_high``, ``usable_width`` in decades and whether it
-    is ``usable_open`` at an end of the grid; ``diverged`` over the whole grid; ``oracle``, ``alias``, ``leads`` (first,
-    or not told apart from the first); a ``note`` where nothing was judged; ``cell``. What is not known is null.
+    ``gap_known`` is false, the final value); ``usable_low``, ``usable_high``, ``usable_width`` in decades and whether
+    it is ``usable_open`` at an end of the grid; ``diverged`` over the whole grid; ``oracle``, ``alias``, ``leads``
+    (first, or not told apart from the first); a ``note`` where nothing was judged; ``cell``. What is not known is null.
     """
     known = {cell["id"]: cell["problem"]["minimum"] is not None for cell in results.cells}
     places = list(dict.fromkeys(name for table in study.tables for name in table.at))
