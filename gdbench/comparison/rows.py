@@ -174,9 +174,9 @@ def _row(
     if why:
         return Row(place, other, answers, {}, note=why)
     found = pairs.effects(cell, one, two, rng)
-    share = found[CONVERGED.name]
-    note = "" if share.told(CONFIDENCE) else f"{count(share.units, 'held-out start')}: too few to tell"
-    return Row(place, other, answers, found, pairs.identical(one, two), note)
+    share, same = found[CONVERGED.name], pairs.identical(one, two)
+    note = "" if same or share.told(CONFIDENCE) else f"{count(share.units, 'held-out start')}: too few to tell"
+    return Row(place, other, answers, found, same, note)
 
 
 def _with_summaries(rows: list[Row], rng: np.random.Generator) -> list[Row]:
@@ -212,9 +212,10 @@ def _summary(rows: list[Row], rng: np.random.Generator) -> Iterator[Row]:
         found[measure.name] = pairs.effect(measure, values, which, rng)
     left = len(rows) - len(compared)
     note = f"{left} of {len(rows)} could not be compared" if left else ""
-    note = note if found[CONVERGED.name].told(CONFIDENCE) else f"{problems} problems are too few to tell"
+    same = all(row.identical for row in compared)
+    note = note if same or found[CONVERGED.name].told(CONFIDENCE) else f"{problems} problems are too few to tell"
     place = (experiment, OVER.format(problems), dtype, optimizer, regime)
-    yield Row(place, compared[0].other, None, found, all(row.identical for row in compared), note)
+    yield Row(place, compared[0].other, None, found, same, note)
 
 
 def _point(effect: Effect | None) -> float:
