@@ -1,7 +1,7 @@
 """The command line: each command a few lines over the public face. Only what runs descents imports JAX.
 
-Exit codes: 0 done (divergence is data), 1 some cells failed, 2 usage or suite error, 3 internal error, 5 nothing
-selected, 130 interrupted.
+Exit codes: 0 done (divergence is data), 1 some cells failed or a rule of --fail-on is broken, 2 usage or suite error,
+3 internal error, 5 nothing selected, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -42,6 +42,16 @@ class Kind(StrEnum):
     measures = "measures"
     figures = "figures"
     suites = "suites"
+
+
+class Format(StrEnum):
+    """What a report can be written as; the files are named in gdbench.report.FORMATS."""
+
+    html = "html"
+    md = "md"
+    latex = "latex"
+    csv = "csv"
+    parquet = "parquet"
 
 
 def _version(asked: bool) -> None:
@@ -208,17 +218,55 @@ def status(run: RUN, as_json: JSON = False) -> None:
 def report(
     run: RUN,
     out: Annotated[Path | None, typer.Option(help="folder to write to; the run's own by default")] = None,
+    formats: Annotated[list[Format] | None, typer.Option("--format", help="only this one (repeat)")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Write the report of a run: one HTML page that opens offline, its figures, a Markdown summary."""
+    """Write the report of a run: one HTML page that opens offline, its figures, and the answers in other formats."""
     from gdbench.report import write_report
     from gdbench.results import load
 
-    page = write_report(load(run_path(run)), out)
+    page = write_report(load(run_path(run)), out, tuple(f.value for f in formats or Format))
     if as_json:
         terminal.print_json({"report": str(page)})
     else:
         print(page)
+
+
+@app.command()
+def export(
+    run: RUN,
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    setting: Annotated[
+        str, typer.Option(help="best (for each problem) or default, as in the report, or name=value,name=value")
+    ] = "best",
+    optimizers: Annotated[list[str] | None, typer.Option(help="only this optimizer (repeat)")] = None,
+    gradient: Annotated[
+        str, typer.Option(help="what a gradient costs, in evaluations of f: a number, or dimension")
+    ] = "1",
+    as_json: JSON = False,
+) -> None:
+    """Write a run of BBOB functions in COCO's data format, for its postprocessing: python -m cocopp FOLDER/*."""
+    from gdbench import commands
+    from gdbench.results import load
+
+    commands.export(load(run_path(run)), out, setting, optimizers or (), gradient, as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="runs: the first is what the others are compared with")],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(help="exit with 1 where a whole interval lies beyond: cost>1.1, converged<-0.05, gap>2 (repeat)"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for comparison.html, .md and .csv")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Compare runs: what differs between them, then every optimizer and problem in common, pair by pair."""
+    from gdbench import commands
+    from gdbench.results import load
+
+    raise typer.Exit(commands.compare([load(run_path(run)) for run in runs], fail_on or (), out, as_json))
 
 
 @app.command()

@@ -1,15 +1,20 @@
-"""What the longer commands do: run, its dry run, status, doctor."""
+"""What the longer commands do: run, its dry run, status, export, compare, doctor."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdbench import terminal
 from gdbench.contracts import OUTCOMES
+from gdbench.errors import GdbenchError
 from gdbench.results import Results
 from gdbench.suite import Suite
+
+if TYPE_CHECKING:
+    from gdbench.comparison.rows import Comparison
 
 REPORTED = 1_000_000
 """A run of more descents is not reported on by itself: figures read whole tables."""
@@ -140,6 +145,65 @@ def status(results: Results, as_json: bool) -> int:
         terminal.print_table(["experiment", "problem", "optimizer", "dtype", "descents", "state"], rows)
         print(f"\n{done} of {len(summary)} cells done in {results.path}")
     return 0 if done == len(summary) else 1
+
+
+def export(results: Results, out: Path, setting: str, optimizers: Sequence[str], gradient: str, as_json: bool) -> None:
+    """Write a run in COCO's data format, and say where."""
+    from gdbench.coco import export_coco
+
+    try:
+        weight = None if gradient == "dimension" else float(gradient)
+    except ValueError:
+        raise GdbenchError(f"--gradient is a number or 'dimension', not {gradient!r}") from None
+    folders = [str(folder) for folder in export_coco(results, out, setting, optimizers, weight)]
+    if as_json:
+        terminal.print_json({"format": "coco", "folders": folders})
+    else:
+        print("\n".join(folders))
+
+
+def compare(runs: Sequence[Results], rules: Sequence[str], out: Path | None, as_json: bool) -> int:
+    """Compare runs with the first, say how, and give 1 where a rule is broken."""
+    from gdbench import comparison
+    from gdbench.comparison import rules as bounds
+    from gdbench.comparison import text
+
+    asked = bounds.read_rules(rules)
+    found = comparison.compare(runs)
+    verdict = bounds.apply_rules(found, asked) if asked else None
+    page = comparison.write_comparison(found, out, verdict) if out is not None else None
+    if as_json:
+        terminal.print_json(text.document(found, verdict) | ({"page": str(page)} if page else {}))
+    else:
+        _print_comparison(found)
+    if page is not None and not as_json:
+        print(f"\n{page}")
+    if verdict is not None:
+        terminal.say(text.verdict_text(verdict))
+        for failure in verdict.failures:
+            terminal.say(f"gdbench: error: {text.failure_text(failure)}")
+    return 1 if verdict and verdict.failures else 0
+
+
+def _print_comparison(found: Comparison) -> None:
+    """Runs, what differs, and the tables; the gaps, which few need, stand in the files."""
+    from gdbench.comparison import text
+
+    for letter, line in text.run_lines(found):
+        print(f"{letter}  {line}")
+    print()
+    if found.differences:
+        rows = [[d.part, d.name, *d.values] for d in found.differences]
+        terminal.print_table(["differs", "", *found.letters], rows)
+    else:
+        print("nothing differs but the descents themselves")
+    for note in found.notes:
+        print(note)
+    for group in text.groups(found):
+        shown = [i for i, head in enumerate(group.heads) if "gap" not in head]
+        print(f"\n{group.title}")
+        terminal.print_table([group.heads[i] for i in shown], [[line.texts[i] for i in shown] for line in group.lines])
+    print(f"\n{text.MEANING}")
 
 
 def doctor(as_json: bool) -> None:

@@ -238,7 +238,7 @@ def fast_report(monkeypatch):
     """A report that costs nothing, for tests of the commands around it."""
     import gdbench.report
 
-    def write(results, folder=None):
+    def write(results, folder=None, formats=()):
         page = Path(folder or results.path) / "report.html"
         page.write_text("report")
         return page
@@ -385,6 +385,31 @@ def test_a_run_that_is_not_there(cli, command):
     assert failed.code == 2 and "no run there" in failed.document["error"]
 
 
+def test_compare_says_what_it_cannot_do_in_a_line(cli, place):
+    for arguments, code, why in (
+        (["small"], 2, "no run there"), (["nothing", "small"], 2, "no run there"), ([], 2, "RUNS"),
+    ):  # fmt: skip
+        said = cli("compare", *arguments)
+        assert said.code == code and why.lower() in said.err.lower() and said.err.count("\n") == 1, said.err
+
+
+@pytest.mark.slow
+def test_compare_export_and_the_formats_of_a_report(cli, place):
+    run = cli("run", "small", "--no-report", "--json").document["run"]
+    assert cli("compare", run).code == 2
+    said = cli("compare", run, run, "--json", "--out", "compared")
+    assert said.code == 0 and said.document["differences"] == []
+    assert {row["note"] for row in said.document["rows"]} == {"not evaluated on held-out starts"}
+    assert "What differs" in Path(said.document["page"]).read_text()
+    said = cli("compare", run, run, "--fail-on", "cost>1.1")
+    assert said.code == 5 and "nothing to test cost>1.1" in said.err
+    assert cli("compare", run, run, "--fail-on", "price>1").code == 2
+    assert cli("report", run, "--format", "csv", "--format", "latex", "--out", "told").out == "told/answers.csv\n"
+    assert sorted(path.name for path in (place / "told").iterdir()) == ["answers.csv", "answers.tex"]
+    assert cli("export", run, "--out", "coco").code == 5
+    assert "--gradient is a number" in cli("export", run, "--out", "coco", "--gradient", "dim").err
+
+
 def test_doctor(cli):
     told = cli("doctor", "--json").document
     assert told["first_sweep"] == "good" and told["gdbench"] == gdbench.__version__ and told["platform"] == "cpu"
@@ -505,7 +530,7 @@ def test_light_commands_import_no_jax(place, arguments):
 @pytest.mark.slow
 def test_reading_a_run_imports_no_jax(cli, place):
     assert cli("run", "small", "--no-report").code == 0
-    for arguments in (["status", "small"], ["report", "small"]):
+    for arguments in (["status", "small"], ["report", "small"], ["compare", "small", "small", "--out", "compared"]):
         said = process(place, *arguments, code=WATCH)
         assert said.code == 0 and said.err.strip().endswith("heavy: []"), (arguments, said.err)
 

@@ -39,6 +39,7 @@ HOUSE = (
     ("cells",),
     ("runner",),
     ("report",),
+    ("coco", "comparison"),
     ("facts",),
     ("listing", "face", "picture"),
     ("check", "commands", "bench"),
@@ -47,7 +48,7 @@ HOUSE = (
 """Storeys from the ground up; a module imports from its own part and from the storeys below."""
 
 STOREY = {part: height for height, storey in enumerate(HOUSE) for part in storey}
-FREE_OF_JAX = ("report", "figures", "measures", "stats", "theory")
+FREE_OF_JAX = ("report", "coco", "comparison", "figures", "measures", "stats", "theory")
 MAY_IMPORT_JAX = ("kernels", "runner", "cells", "plan", "bench")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
