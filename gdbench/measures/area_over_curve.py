@@ -31,11 +31,10 @@ def mean_area(frame: DataFrame, cell: Mapping[str, Any]) -> float:
     """
     if not cell["trace_steps"] or "trace_best" not in frame or not len(frame) or cell["problem"]["minimum"] is None:
         return float("nan")
-    kept = frame[frame["trace_best"].notna()]
-    if not len(kept):
+    if bool(np.any(frame["trace_best"].isna())):
         return float("nan")
-    costs = trace_costs(kept, cell)
-    best = np.stack(list(kept["trace_best"])).astype(float)
+    costs = trace_costs(frame, cell)
+    best = np.stack(list(frame["trace_best"])).astype(float)
     return float(np.mean(area(costs, best, float(costs.max()))))
 
 
@@ -43,6 +42,6 @@ area_over_curve = Measure(
     "area_over_curve",
     "share",
     "high",
-    "AOCC: area over the curve of log10 best gap from 1e2 to 1e-8, 1 is best",
+    "AOCC: area over the curve of log10 best gap, 1e2 to 1e-8; 1 is best",
     mean_area,
 )

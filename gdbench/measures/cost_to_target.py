@@ -19,7 +19,7 @@ def cost_at_hits(
 
     None where no targets were recorded.
     """
-    if "hits" not in frame or not len(frame) or frame["hits"].isna().any():
+    if "hits" not in frame or not len(frame) or bool(frame["hits"].isna().any()):
         return None
     counts = [np.stack(list(frame[f"hits_{name}"])).astype(float) for name in EVALUATIONS]
     spent = counts[0] + gradient * counts[1] + hessian * counts[2]

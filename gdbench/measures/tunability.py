@@ -29,7 +29,7 @@ def gain(frame: DataFrame, cell: Mapping[str, Any]) -> float:
     best = float(table["_cost"].iloc[0])
     if not there.any() or not np.isfinite(best):
         return float("nan")
-    return float(np.log2(max(float(table["_cost"][there].iloc[0]), 1e-9) / max(best, 1e-9)))
+    return float(np.log2(max(table["_cost"].to_numpy()[there][0], 1e-9) / max(best, 1e-9)))
 
 
 tunability = Measure(

@@ -26,10 +26,10 @@ from gdbench.stats.bootstrap import Estimate, bootstrap, stratified_bootstrap
 from gdbench.stats.ranks import signed_rank
 
 LEVEL = 0.03
-"""Level of each test: below 0.05, so that of 1,000 comparisons of equals at most 50 name a winner, and not on average."""
+"""Level of each test: below 0.05, so that of any 1,000 comparisons of equals at most 50 name a winner."""
 
-FEWEST_FAMILIES = 6
-"""A two-sided signed-rank test of fewer differences than this cannot fall below 0.05."""
+FEWEST_FAMILIES = 7
+"""A two-sided signed-rank test of fewer differences than this cannot fall below the level: 2/2^6 = 0.031."""
 
 FURTHEST = 10.0
 """Where one of two costs is infinite, their ratio counts as 2^10."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from gdbench.stats.aggregates import interquartile_mean, optimality_gap, probability_of_improvement
+from gdbench.stats.aggregates import interquartile_mean, optimality_gap, probability_of_improvement, pseudomedian
 
 numbers = st.floats(-1e3, 1e3)
 
@@ -53,3 +53,20 @@ def test_two_unsolved_runs_are_equal():
     unsolved = np.full((1, 3), np.inf)
     assert probability_of_improvement(unsolved, unsolved) == 0.5
     assert probability_of_improvement(np.array([[1.0, np.inf]]), unsolved) == pytest.approx(0.75)
+
+
+def test_pseudomedian_by_hand():
+    # Means of pairs of 1, 2, 9: 1, 1.5, 5, 2, 5.5, 9.
+    assert pseudomedian(np.array([1.0, 2.0, 9.0])) == pytest.approx((2 + 5) / 2)
+    assert pseudomedian(np.array([4.0])) == 4
+    np.testing.assert_allclose(pseudomedian(np.array([[1.0, 2.0], [3.0, 8.0]]), axis=0), [2, 5])
+
+
+@given(arrays(float, st.integers(2, 12), elements=numbers))
+def test_pseudomedian_is_where_the_signed_ranks_balance(values):
+    centre = float(pseudomedian(values))
+    ranks = stats.rankdata(np.abs(values - centre))
+    up, down = ranks[values > centre + 1e-9].sum(), ranks[values < centre - 1e-9].sum()
+    # Moving past the next pair's mean would turn the balance: it is off by at most the ranks at the centre itself.
+    assert abs(up - down) <= ranks.sum() / 2 + 1e-9
+    assert pseudomedian(-values) == pytest.approx(-centre, abs=1e-9)
