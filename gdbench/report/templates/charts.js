@@ -1,0 +1,132 @@
+// Figures 5 and 8 as uPlot charts; a table under each says the lines' values at the cursor.
+const charts = new Map();
+const stepped = uPlot.paths.stepped({ align: 1 });
+
+const infinite = values => values.map(value => value === null ? Infinity : value);
+
+class Chart {
+  constructor(box, panel) {
+    Object.assign(this, panel);
+    this.box = box;
+    this.draw = box.querySelector(".draw");
+    this.lines = panel.lines.map(line => ({ ...line, low: infinite(line.low), median: infinite(line.median), high: infinite(line.high) }));
+    this.draw.addEventListener("keydown", event => this.key(event));
+    this.build();
+  }
+
+  // Those of the lines that the filter lets through, drawn anew: it takes a few milliseconds.
+  build() {
+    this.plot?.destroy();
+    this.shown = this.lines.filter(line => !state.without.has(line.optimizer));
+    if (!this.shown.length || !this.draw.clientWidth) return void (this.plot = null);
+    const [bottom, top] = this.y.range, beyond = top > 0 ? top * 1e3 : top + 1e3 * (top - bottom);
+    const cut = values => values.map(value => Math.min(Math.max(value, bottom), beyond));
+    const tables = this.shown.map(line => [line.x, cut(line.low), cut(line.median), cut(line.high)]);
+    this.plot = new uPlot(this.options(), uPlot.join(tables), this.draw);
+    this.tell(null);
+  }
+
+  options() {
+    const grid = { stroke: ink("--line"), width: 1 }, axis = { stroke: ink("--soft"), grid, ticks: grid, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 22 };
+    const scale = { log: { distr: 3, log: 10 }, symlog: { distr: 4, asinh: this.y.threshold } }[this.y.scale];
+    return {
+      width: this.draw.clientWidth, height: 300, legend: { show: false }, padding: [8 + 7 * this.usable().length, 12, 0, 0],
+      cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
+      scales: { x: { time: false, distr: 3, log: 10, range: () => this.x.range }, y: { ...scale, range: () => this.y.range } },
+      axes: [
+        { ...axis, ...ticksOf(this.x.range, true), label: this.x.label },
+        { ...axis, ...ticksOf(this.y.range, this.y.scale === "log"), label: this.y.label, size: 56 },
+      ],
+      series: [{}, ...this.shown.flatMap(line => this.series(line))],
+      bands: this.shown.map((line, i) => ({ series: [3 * i + 3, 3 * i + 1], fill: shade(line.optimizer, 0.16) })),
+      hooks: { draw: [plot => this.marks(plot)], setCursor: [plot => this.tell(plot.cursor.idx)] },
+    };
+  }
+
+  series({ optimizer }) {
+    const style = STYLE.get(optimizer), plain = { points: { show: false }, spanGaps: true, ...this.stepped && { paths: stepped } };
+    const edge = { ...plain, stroke: "transparent", width: 0 };
+    return [edge, { ...plain, stroke: shade(optimizer, 1), width: 2, dash: style.dash.map(part => 2 * part) }, edge];
+  }
+
+  usable() {
+    return this.shown.filter(line => line.usable);
+  }
+
+  // The tolerance as a dotted line, and above the plot a bar over the usable rates of each line.
+  marks({ ctx, bbox, valToPos }) {
+    const fine = devicePixelRatio || 1;
+    ctx.save();
+    if (this.tolerance) {
+      const y = valToPos(this.tolerance, "y", true);
+      Object.assign(ctx, { strokeStyle: ink("--soft"), lineWidth: fine });
+      ctx.setLineDash([2 * fine, 3 * fine]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+    }
+    this.usable().forEach((line, i) => {
+      const [from, to] = line.usable.map(rate => valToPos(rate, "x", true));
+      ctx.fillStyle = shade(line.optimizer, 1);
+      ctx.fillRect(from - 2 * fine, bbox.top - (7 * i + 9) * fine, to - from + 4 * fine, 4 * fine);
+    });
+    ctx.restore();
+  }
+
+  tell(place) {
+    const x = place == null || !this.plot ? null : this.plot.data[0][place];
+    this.box.querySelector(".at").textContent = x === null ? "the last point of each line" : `${this.x.label} ${number(x)}`;
+    all("tbody tr", this.box).forEach((row, i) => {
+      const line = this.lines[i], k = x === null ? line.x.length - 1 : this.known(line, x);
+      const told = k < 0 ? "–" : `${number(line.median[k])} (${number(line.low[k])} – ${number(line.high[k])})`;
+      row.querySelector(".value").textContent = told;
+      if (line.failed) row.querySelector(".failed-share").textContent = k < 0 ? "–" : percent(line.failed[k]);
+    });
+  }
+
+  // The last point of a line at or before x; where lines are no steps, that point itself or none.
+  known(line, x) {
+    const k = line.x.findLastIndex(value => value <= x * (1 + 1e-9));
+    return this.stepped || (k >= 0 && Math.abs(line.x[k] / x - 1) < 1e-6) ? k : -1;
+  }
+
+  key(event) {
+    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!this.plot || !move) return;
+    const xs = this.plot.data[0], last = xs.length - 1, here = this.plot.cursor.idx ?? Math.floor(last / 2);
+    const next = Math.min(last, Math.max(0, here + move * (event.shiftKey ? 10 : 1)));
+    this.plot.setCursor({ left: this.plot.valToPos(xs[next], "x"), top: 10 });
+    event.preventDefault();
+  }
+}
+
+// Decades, thinned to about seven; within two decades the steps between them too.
+function ticksOf([low, high], log) {
+  if (!log) return { values: (plot, splits) => splits.map(value => number(value)) };
+  const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9), splits = [];
+  const every = Math.max(1, Math.ceil((last - first) / 7));
+  if (last - first >= 2) for (let power = first; power <= last; power += every) splits.push(Number(`1e${power}`));
+  else for (let power = first - 1; power <= last; power++) for (const digit of [1, 2, 5]) splits.push(Number(`${digit}e${power}`));
+  const inside = splits.filter(value => value >= low * 0.999 && value <= high * 1.001);
+  return { splits: () => inside, filter: (plot, values) => values, values: (plot, values) => values.map(value => number(value)) };
+}
+
+// An optimizer's colour, lightened on a dark page.
+function shade(optimizer, opacity) {
+  const mixed = rgb(STYLE.get(optimizer).colour).map(part => dark() ? Math.round(part + 0.35 * (255 - part)) : part);
+  return `rgb(${mixed.join(" ")} / ${opacity})`;
+}
+
+function openCharts() {
+  for (const box of all(".panel.chart")) {
+    const chart = new Chart(box, DATA.panels[box.id]);
+    charts.set(box.id, chart);
+    let width = chart.draw.clientWidth;
+    new ResizeObserver(() => {
+      if (chart.draw.clientWidth === width) return;
+      width = chart.draw.clientWidth;
+      chart.build();
+    }).observe(chart.draw);
+  }
+}
