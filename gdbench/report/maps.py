@@ -43,11 +43,11 @@ def basin_panels(results: Results, cases: list[dict[str, Any]]) -> list[Panel]:
     return [_basins(results, case, frame) for case, frame in pairs]
 
 
-def panel(cell: Mapping[str, Any], title: str, view: Mapping[str, Any], data: Mapping[str, Any]) -> Panel:
-    """What every panel says of itself: what it is of, for filters and headings, beside its own contents."""
+def panel(cell: Mapping[str, Any], setting: str, view: Mapping[str, Any], data: Mapping[str, Any]) -> Panel:
+    """What every panel says of itself, for filters and headings, beside its own contents; ``setting`` is what it holds."""
     experiment, problem, dtype = place(cell)
     own = {"optimizer": cell["optimizer"]["label"], "experiment": experiment, "problem": problem, "dtype": dtype}
-    return {"view": {**own, "title": title, **view}, "data": {"cell": cell["id"], **own, **data}}
+    return {"view": {**own, "setting": setting, **view}, "data": {"cell": cell["id"], **own, **data}}
 
 
 def _region(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Panel:
@@ -69,7 +69,7 @@ def _region(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Pane
             "boundary": ("f4", image(frame, frame["boundary"].to_numpy(), np.nan)),
         }),
     }  # fmt: skip
-    return panel(cell, frame.attrs["title"], _region_view(frame, codes), data)
+    return panel(cell, "", _region_view(frame, codes), data)
 
 
 def _steps_and_starts(
@@ -144,7 +144,7 @@ def _region_view(frame: DataFrame, codes: np.ndarray) -> dict[str, Any]:
     line = [f"{across(x)},{down(y)}" for x, y in zip(*_theory_line(frame), strict=True)]
     return {
         "labels": frame.attrs["labels"], "marks": marks, "names": names, "line": " ".join(line),
-        "theory": frame.attrs["theory"] if line else "", "halfrange": frame.attrs["halfrange"],
+        "theory": frame.attrs["theory"] if line else "", "outcomes": outcomes_in(frame), "halfrange": frame.attrs["halfrange"],
         "x_ticks": [(across(t), text) for t, text in ticks(frame.attrs["scales"][0], left, right)],
         "y_ticks": [(down(t), text) for t, text in ticks(frame.attrs["scales"][1], bottom, top)],
     }  # fmt: skip
@@ -208,9 +208,14 @@ def _basins(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Pane
                for name in ("start_0", "start_1", "end_0", "end_1")},
         }),
     }  # fmt: skip
-    view = _plane_view((left, right), (bottom, top), frame.attrs["minima"])
+    view = _plane_view((left, right), (bottom, top), frame.attrs["minima"]) | {"outcomes": outcomes_in(frame)}
     words = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in setting.items())
-    return panel(cell, cell["optimizer"]["label"] + (f" ({words})" if words else ""), view, data)
+    return panel(cell, words, view, data)
+
+
+def outcomes_in(frame: DataFrame) -> list[str]:
+    """The outcomes that a map shows, for its legend."""
+    return sorted(frame["outcome"].astype(str).unique())
 
 
 def _plane_view(

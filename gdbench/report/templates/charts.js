@@ -27,15 +27,15 @@ class Chart {
   }
 
   options() {
-    const grid = { stroke: ink("--line"), width: 1 }, axis = { stroke: ink("--soft"), grid, ticks: grid, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 22 };
+    const grid = { stroke: ink("--line"), width: 1 }, axis = { stroke: ink("--soft"), grid, ticks: grid, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18, labelGap: 2 };
     const scale = { log: { distr: 3, log: 10 }, symlog: { distr: 4, asinh: this.y.threshold } }[this.y.scale];
     return {
       width: this.draw.clientWidth, height: 300, legend: { show: false }, padding: [8 + 7 * this.usable().length, 12, 0, 0],
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
       scales: { x: { time: false, distr: 3, log: 10, range: () => this.x.range }, y: { ...scale, range: () => this.y.range } },
       axes: [
-        { ...axis, ...ticksOf(this.x.range, true), label: this.x.label },
-        { ...axis, ...ticksOf(this.y.range, this.y.scale === "log"), label: this.y.label, size: 56 },
+        { ...axis, ...ticksOf(this.x.range, true), label: this.x.label, size: 28 },
+        { ...axis, ...ticksOf(this.y.range, this.y.scale === "log"), label: this.y.label, size: 54 },
       ],
       series: [{}, ...this.shown.flatMap(line => this.series(line))],
       bands: this.shown.map((line, i) => ({ series: [3 * i + 3, 3 * i + 1], fill: shade(line.optimizer, 0.16) })),
@@ -76,13 +76,19 @@ class Chart {
 
   tell(place) {
     const x = place == null || !this.plot ? null : this.plot.data[0][place];
-    this.box.querySelector(".at").textContent = x === null ? "the last point of each line" : `${this.x.label} ${number(x)}`;
+    const plain = this.stepped ? "the end of each line" : "the lowest point of each line";
+    this.box.querySelector(".at").textContent = x === null ? plain : `${this.x.label} ${number(x)}`;
     all("tbody tr", this.box).forEach((row, i) => {
-      const line = this.lines[i], k = x === null ? line.x.length - 1 : this.known(line, x);
+      const line = this.lines[i], k = x === null ? this.rest(line) : this.known(line, x);
       const told = k < 0 ? "–" : `${number(line.median[k])} (${number(line.low[k])} – ${number(line.high[k])})`;
       row.querySelector(".value").textContent = told;
       if (line.failed) row.querySelector(".failed-share").textContent = k < 0 ? "–" : percent(line.failed[k]);
     });
+  }
+
+  // What is told of a line while nothing is pointed at.
+  rest(line) {
+    return this.stepped ? line.x.length - 1 : placeOf(line.median, Math.min(...line.median));
   }
 
   // The last point of a line at or before x; where lines are no steps, that point itself or none.
@@ -109,7 +115,7 @@ function ticksOf([low, high], log) {
   if (last - first >= 2) for (let power = first; power <= last; power += every) splits.push(Number(`1e${power}`));
   else for (let power = first - 1; power <= last; power++) for (const digit of [1, 2, 5]) splits.push(Number(`${digit}e${power}`));
   const inside = splits.filter(value => value >= low * 0.999 && value <= high * 1.001);
-  return { splits: () => inside, filter: (plot, values) => values, values: (plot, values) => values.map(value => number(value)) };
+  return { splits: () => inside, filter: (plot, values) => values, values: (plot, values) => values.map(value => number(value).replace(/^1×/, "")) };
 }
 
 // An optimizer's colour, lightened on a dark page.

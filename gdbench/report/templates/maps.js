@@ -56,9 +56,10 @@ class PixelMap {
 
   paintPoints() {
     const { pixels } = this, context = pixels.getContext("2d");
+    pixels.classList.add("points");
     Object.assign(pixels, { width: 640, height: 640 });
-    const radius = Math.min(14, Math.max(3, 90 / Math.sqrt(this.count)));
-    context.strokeStyle = "#555";
+    const radius = Math.min(16, Math.max(3, 100 / Math.sqrt(this.count)));
+    Object.assign(context, { strokeStyle: "#444", lineWidth: 1.5 });
     for (let i = 0; i < this.count; i++) {
       const [x, y] = this.middle(i);
       context.fillStyle = `rgb(${this.colour(i).join(" ")})`;
@@ -71,22 +72,16 @@ class PixelMap {
 
   // White lines where neighbours end differently: never colour alone.
   outline() {
-    const room = this.grid && fit(this.box.querySelector(".edges"));
-    if (!room) return;
-    const { context, width, height } = room, { columns, rows } = this, { outcome, basin } = this.values;
-    const ends = basin ? basin.map((b, i) => b * 8 + outcome[i]) : outcome;
-    const w = width / columns, h = height / rows, lines = new Path2D();
-    let edges = 0;
-    for (let i = 0; i < this.count; i++) {
-      const x = i % columns, y = rows - 1 - Math.floor(i / columns);
-      if (x + 1 < columns && ends[i] !== ends[i + 1]) { lines.moveTo((x + 1) * w, y * h); lines.lineTo((x + 1) * w, (y + 1) * h); edges++; }
-      if (y > 0 && ends[i] !== ends[i + columns]) { lines.moveTo(x * w, y * h); lines.lineTo((x + 1) * w, y * h); edges++; }
-    }
-    const thin = edges > this.count / 4 ? 0.5 : 1;
-    for (const [style, wide] of [["rgb(0 0 0 / 45%)", 2.4], ["#fff", 1.1]]) {
-      Object.assign(context, { strokeStyle: style, lineWidth: wide * thin, lineCap: "square" });
-      context.stroke(lines);
-    }
+    if (!this.grid) return;
+    const { columns, rows } = this, { outcome, basin } = this.values, lines = [];
+    const ends = basin ? basin.map((minimum, i) => 8 * minimum + outcome[i]) : outcome;
+    const differ = (x, y, dx, dy) => ends[y * columns + x] !== ends[(y + dy) * columns + x + dx];
+    for (let x = 0; x < columns - 1; x++) runs(rows, y => differ(x, y, 1, 0), (from, to) => lines.push(`M${x + 1} ${rows - from}V${rows - to}`));
+    for (let y = 0; y < rows - 1; y++) runs(columns, x => differ(x, y, 0, 1), (from, to) => lines.push(`M${from} ${rows - y - 1}H${to}`));
+    const edges = this.box.querySelector(".edges");
+    edges.setAttribute("viewBox", `0 0 ${columns} ${rows}`);
+    edges.classList.toggle("crowded", lines.length > this.count / 8);
+    all("path", edges).forEach(path => path.setAttribute("d", lines.join("")));
   }
 
   listen() {
@@ -209,11 +204,19 @@ class PixelMap {
   }
 }
 
+// The stretches of 0 ... count - 1 on which something holds, each from its first place to behind its last.
+function runs(count, holds, take) {
+  for (let from = 0, i = 0; i <= count; i++) {
+    if (i < count && holds(i)) continue;
+    if (from < i) take(from, i);
+    from = i + 1;
+  }
+}
+
 async function openMaps() {
   for (const box of all(".panel.map")) {
     const map = new PixelMap(box, DATA.panels[box.id]);
     await map.open();
     maps.set(box.id, map);
-    new ResizeObserver(() => map.outline()).observe(map.pixels);
   }
 }

@@ -50,8 +50,9 @@ function show() {
   state.theme ? root.dataset.theme = state.theme : delete root.dataset.theme;
   filter();
   sortAll();
-  maps.forEach(map => { map.paint(); map.outline(); });
+  maps.forEach(map => map.paint());
   charts.forEach(chart => chart.build());
+  all(".stage:not([hidden])").forEach(stage => stage.redraw?.());
 }
 
 // Tables. What a cell is sorted by: its number where it begins with one, else its text; what has none comes last.

@@ -113,26 +113,25 @@ function draw(canvas, paths, k, ground, count) {
   const [bottom, top] = flat ? (ground ? ground.range : [0, 1]) : paths.view[1];
   const at = (x, y) => [width * (x - across[0]) / (across[1] - across[0]), height * (top - y) / (top - bottom)];
   const put = point => at(point[0], flat ? (ground ? curveAt(ground, point[0]) : 0.5) : point[1]);
-  context.fillStyle = "#fff";
+  context.fillStyle = dark() ? "#2d343b" : "#fff";
   context.fillRect(0, 0, width, height);
   if (ground) flat ? drawCurve(context, ground, at) : drawContours(context, ground, at);
   for (const point of paths.minimizers) mark(context, put(point), 5, "#fff", "#000", true);
   const points = pointsOf(paths, k).slice(0, count).map(put);
   const line = new Path2D();
   points.forEach(([x, y], s) => s ? line.lineTo(x, y) : line.moveTo(x, y));
-  const { colour, dash } = STYLE.get(paths.optimizer);
-  for (const [style, wide] of [["#fff", 4], [colour, 1.8]]) {
+  const { colour } = STYLE.get(paths.optimizer);
+  for (const [style, wide] of [["#fff", 5.5], ["#222", 3.6], [colour, 2]]) {
     Object.assign(context, { strokeStyle: style, lineWidth: wide, lineJoin: "round" });
     context.stroke(line);
   }
-  context.fillStyle = colour;
-  for (const [x, y] of points) context.fillRect(x - 1.6, y - 1.6, 3.2, 3.2);
-  mark(context, points[0], 6, "transparent", "#000");
-  if (count >= paths.length[k]) mark(context, points[count - 1], 4.5, colour, "#fff");
+  for (const point of points) mark(context, point, 2.2, colour, "#222");
+  mark(context, points[0], 6.5, "transparent", "#000");
+  if (count >= paths.length[k]) mark(context, points[count - 1], 5.5, colour, "#000");
 }
 
 function mark(context, [x, y], radius, fill, stroke, diamond = false) {
-  Object.assign(context, { fillStyle: fill, strokeStyle: stroke, lineWidth: 1.4 });
+  Object.assign(context, { fillStyle: fill, strokeStyle: stroke, lineWidth: 1.2 });
   context.beginPath();
   if (diamond) [[0, -1], [1, 0], [0, 1], [-1, 0]].forEach(([a, b]) => context.lineTo(x + a * radius, y + b * radius));
   else context.arc(x, y, radius, 0, 7);
@@ -174,7 +173,7 @@ function contourCanvas({ columns, rows, level, levels }, width, height) {
       const low = (1 - a) * level[p] + a * level[p + 1], high = (1 - a) * level[p + columns] + a * level[p + columns + 1];
       const band = bands[j * width + i] = Math.min(levels - 1, Math.floor(levels * ((1 - b) * low + b * high) / 65536));
       const edge = (i && bands[j * width + i - 1] !== band) || (j && bands[(j - 1) * width + i] !== band);
-      const grey = edge ? 255 : Math.round(250 - 120 * band / levels);
+      const grey = edge ? 255 : Math.round(250 - 80 * band / levels);
       octets[j * width + i] = 0xff000000 | grey * 0x010101;
     }
   }
