@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from gdbench.figures import convergence, learning_rate
 from gdbench.figures.base import Results
-from gdbench.figures.choose import floats
+from gdbench.figures.choose import floats, keep
 from gdbench.figures.lines import log_limits
 
 DIGITS = 5
@@ -39,7 +39,7 @@ def _panel(case: dict[str, Any], frame: DataFrame, x: str, label: str) -> dict[s
     lines = [_line(frame, name, x) for name in dict.fromkeys(frame["optimizer"].astype(str))]
     bottom, top, scale = log_limits(frame[["low", "median", "high"]].to_numpy(), frame.attrs["tolerance"])
     data = {
-        **about, "kind": "lines", "x": {"label": label, "range": short([frame[x].min(), frame[x].max()])},
+        **about, "kind": "lines", "x": {"label": label, "range": short(np.quantile(floats(frame, x), [0, 1]))},
         "y": {"label": frame.attrs["value"], "range": short([bottom, top]), "scale": scale["value"],
               "threshold": scale.get("linthresh")},
         "tolerance": frame.attrs["tolerance"], "stepped": x == "cost", "lines": lines,
@@ -52,12 +52,13 @@ def _panel(case: dict[str, Any], frame: DataFrame, x: str, label: str) -> dict[s
 
 
 def _line(frame: DataFrame, optimizer: str, x: str) -> dict[str, Any]:
-    group = frame[(frame["optimizer"] == optimizer).to_numpy()]
-    line: dict[str, Any] = {"optimizer": optimizer, "text": frame.attrs["texts"][optimizer], "x": short(floats(group, x))}
+    group = keep(frame, (frame["optimizer"] == optimizer).to_numpy())
+    line: dict[str, Any] = {"optimizer": optimizer, "text": frame.attrs["texts"][optimizer]}
+    line |= {"x": short(floats(group, x))}
     line |= {name: short(floats(group, name)) for name in ("low", "median", "high")}
     if "failed" in group:
         line["failed"] = short(floats(group, "failed"))
-        usable = [float(group[f"usable_{end}"].iloc[0]) for end in ("low", "high")]
+        usable = [floats(group, f"usable_{end}")[0] for end in ("low", "high")]
         line["usable"] = None if np.isnan(usable).any() else short(usable)
     return line
 
@@ -69,7 +70,5 @@ def short(values: Sequence[float] | np.ndarray) -> list[float | None]:
 
 def styles(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """The line styles of a run's optimizers for a canvas: colour, and dashes in widths of the line."""
-    return [
-        {"label": label, "colour": style["color"], "dash": [] if style["linestyle"] == "-" else list(style["linestyle"][1])}
-        for label, style in found.items()
-    ]  # fmt: skip
+    dashes = {label: [] if style["linestyle"] == "-" else list(style["linestyle"][1]) for label, style in found.items()}
+    return [{"label": label, "colour": style["color"], "dash": dashes[label]} for label, style in found.items()]

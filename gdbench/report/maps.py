@@ -14,7 +14,7 @@ from gdbench import catalogue
 from gdbench.contracts import OUTCOMES
 from gdbench.figures import basins, region_map
 from gdbench.figures.base import Results
-from gdbench.figures.choose import RECORD, best_setting, cell_of, floats, heading, place, rows
+from gdbench.figures.choose import RECORD, best_setting, cell_of, floats, place, rows
 from gdbench.figures.grids import image, outcome_codes, region_names
 from gdbench.figures.scale import Scale, scale_of
 from gdbench.report.planes import pack
@@ -44,7 +44,7 @@ def basin_panels(results: Results, cases: list[dict[str, Any]]) -> list[Panel]:
 
 
 def panel(cell: Mapping[str, Any], setting: str, view: Mapping[str, Any], data: Mapping[str, Any]) -> Panel:
-    """What every panel says of itself, for filters and headings, beside its own contents; ``setting`` is what it holds."""
+    """What every panel says of itself, for filters and headings; ``setting`` is what it holds fixed, in words."""
     experiment, problem, dtype = place(cell)
     own = {"optimizer": cell["optimizer"]["label"], "experiment": experiment, "problem": problem, "dtype": dtype}
     return {"view": {**own, "setting": setting, **view}, "data": {"cell": cell["id"], **own, **data}}
@@ -59,11 +59,12 @@ def _region(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Pane
     agreeing = np.round(frame["share"].to_numpy() * frame["descents"].to_numpy())
     data = {
         "kind": "region", "rows": height, "columns": width, "at": at, "halfrange": frame.attrs["halfrange"],
-        "x": _axis(x, x_scale, frame.attrs["labels"][0], width), "y": _axis(y, y_scale, frame.attrs["labels"][1], height),
-        "starts": starts, "theory": frame.attrs["theory"],
+        "x": _axis(x, x_scale, frame.attrs["labels"][0], width), "starts": starts,
+        "y": _axis(y, y_scale, frame.attrs["labels"][1], height), "theory": frame.attrs["theory"],
         "planes": pack({
             "outcome": ("u1", np.where(codes < 0, len(OUTCOMES), codes)),
-            "agree": ("u4", image(frame, agreeing, 0)), "descents": ("u4", image(frame, frame["descents"].to_numpy(), 0)),
+            "agree": ("u4", image(frame, agreeing, 0)),
+            "descents": ("u4", image(frame, frame["descents"].to_numpy(), 0)),
             "steps": ("u4", steps), "rate": ("bf", image(frame, frame["rate"].to_numpy(), np.nan)),
             "theory": ("bf", image(frame, theory_rate(cell, frame, at), np.nan)),
             "boundary": ("f4", image(frame, frame["boundary"].to_numpy(), np.nan)),
@@ -144,7 +145,8 @@ def _region_view(frame: DataFrame, codes: np.ndarray) -> dict[str, Any]:
     line = [f"{across(x)},{down(y)}" for x, y in zip(*_theory_line(frame), strict=True)]
     return {
         "labels": frame.attrs["labels"], "marks": marks, "names": names, "line": " ".join(line),
-        "theory": frame.attrs["theory"] if line else "", "outcomes": outcomes_in(frame), "halfrange": frame.attrs["halfrange"],
+        "theory": frame.attrs["theory"] if line else "", "outcomes": outcomes_in(frame),
+        "halfrange": frame.attrs["halfrange"],
         "x_ticks": [(across(t), text) for t, text in ticks(frame.attrs["scales"][0], left, right)],
         "y_ticks": [(down(t), text) for t, text in ticks(frame.attrs["scales"][1], bottom, top)],
     }  # fmt: skip
@@ -174,10 +176,9 @@ def ticks(scale: Scale, low: float, high: float) -> list[tuple[float, str]]:
     axes = Canvas(figsize=(2.6, 2.6)).add_subplot()
     axes.set(xlim=(low, high))
     scale.tick(axes.xaxis)
-    places = axes.xaxis.get_majorticklocs()
+    places = list(axes.xaxis.get_majorticklocs())
     labels = axes.xaxis.get_major_formatter().format_ticks(places)
-    inside = [(float(t), _plain(text)) for t, text in zip(places, labels, strict=True) if low <= t <= high]
-    return inside
+    return [(float(t), _plain(text)) for t, text in zip(places, labels, strict=True) if low <= t <= high]
 
 
 def _plain(label: str) -> str:

@@ -37,7 +37,6 @@ MEANINGS = {
 }
 
 
-
 def outcome_line(summary: CellSummary) -> dict[str, Any]:
     """Shares of the six outcomes as segments of a bar (in percent) and as text."""
     left, segments = 0.0, []

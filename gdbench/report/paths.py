@@ -45,21 +45,21 @@ def stored_paths(results: Results, cell: Mapping[str, Any]) -> dict[str, Any] | 
         return None
     chosen = np.unique(np.linspace(0, len(table) - 1, min(len(table), MOST_PATHS)).round().astype(int))
     table = table.iloc[chosen]
-    points = np.stack([np.asarray(path, dtype=float).reshape(-1, dim) for path in table["path"]])
-    finite = np.isfinite(points).all(axis=2)
+    points: np.ndarray = np.stack([np.asarray(path, dtype=float).reshape(-1, dim) for path in table["path"]])
+    finite = np.all(np.isfinite(points), axis=2)
     # A path ends before its first point that is not finite: what comes after has no place.
-    lengths = np.where(finite.all(axis=1), points.shape[1], finite.argmin(axis=1))
+    lengths = np.where(np.all(finite, axis=1), points.shape[1], np.argmin(finite, axis=1))
     last = points[np.arange(len(points)), np.maximum(lengths - 1, 0)]
     end = np.stack([floats(table, name) for name in ends], axis=1)
-    whole = np.isfinite(end).all(axis=1)
+    whole = np.all(np.isfinite(end), axis=1)
     view = view_of(results, cell, points[:, 0])
     low, high = (np.array(edge) for edge in zip(*view, strict=True))
     indexed = {name: np.unique(floats(table, name), return_inverse=True) for name in names}
     wide = fractions(points, low - (high - low), high + (high - low))
     return {
         "count": len(table), "steps": list(cell["path_steps"])[: points.shape[1]], "dim": dim,
-        "view": [list(edges) for edges in view], "axes": {name: values.tolist() for name, (values, _) in indexed.items()},
-        "optimizer": cell["optimizer"]["label"],
+        "view": [list(edges) for edges in view], "optimizer": cell["optimizer"]["label"],
+        "axes": {name: values.tolist() for name, (values, _) in indexed.items()},
         "ground": trajectories.surface_of(cell), "minimizers": cell["problem"]["minimizers"] or [],
         "planes": pack({
             "outcome": ("u1", outcome_codes(table)), "length": ("u1", lengths), "whole": ("u1", whole),
@@ -131,4 +131,3 @@ def _on_ground(cell: Mapping[str, Any], table: DataFrame) -> np.ndarray:
         return np.zeros(len(table), dtype=bool)
     same = [np.isclose(floats(table, name), value, rtol=1e-6, atol=0.0) for name, value in at.items()]
     return np.all(same, axis=0) if same else np.ones(len(table), dtype=bool)
-

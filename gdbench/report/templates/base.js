@@ -37,7 +37,7 @@ function number(value, digits = 3) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
   let [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number), text;
-  if (power > -5 && power < 6)
+  if (power > -4 && power < 6)
     text = Number(`${mantissa}e${power}`).toLocaleString("en", { maximumFractionDigits: Math.max(0, digits - 1 - power) });
   else text = `${mantissa}×10${String(power).replace(/./g, c => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`;
   return text.replace(/-/g, "−");

@@ -43,7 +43,8 @@ function filter() {
   all(".partly").forEach(note => note.hidden = !JSON.parse(note.closest("figure").dataset.optimizers).some(name => state.without.has(name)));
   const count = DATA.optimizers.length, shown = count - state.without.size;
   document.getElementById("shown-optimizers").textContent = shown === count ? `all ${count}` : `${shown} of ${count}`;
-  document.querySelector(".nothing").hidden = marked.some(element => !element.hidden);
+  const named = marked.filter(element => element.dataset.problems !== "[]");
+  document.querySelector(".nothing").hidden = !named.length || named.some(element => !element.hidden);
 }
 
 function show() {

@@ -67,7 +67,7 @@ async function play(map, i) {
   stage.hidden = false;
   stage.classList.toggle("without", !paths);
   if (!paths) {
-    told.textContent = map.figure.dataset.full ? "This page is full: it holds no paths of this map."
+    told.textContent = stage.dataset.ratio ? "This page is full: the paths of these descents found no room in it."
       : "No paths to draw are stored for these descents. A suite stores some with “paths = 400”, of one and two dimensions.";
     return;
   }
