@@ -27,7 +27,9 @@ def pack(arrays: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
     """
     fields, parts = [], []
     for name, (kind, values) in arrays.items():
-        flat = bfloat16(values) if kind == "bf" else np.asarray(values).astype(KINDS[kind])
+        # What diverged may be too large for a float32: infinite is what it is then.
+        with np.errstate(over="ignore"):
+            flat = bfloat16(values) if kind == "bf" else np.asarray(values).astype(KINDS[kind])
         flat = np.ascontiguousarray(flat.ravel()).astype(flat.dtype.newbyteorder("<"))
         parts.append(flat.view(np.uint8).reshape(flat.size, flat.itemsize).T.tobytes())
         fields.append([name, kind, flat.size])

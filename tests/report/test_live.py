@@ -49,8 +49,9 @@ def test_half_of_a_float_keeps_two_digits_and_what_is_no_number():
     values = np.concatenate([-np.geomspace(1e-30, 1e30, 1001), [0.0, 0.0123]])
     kept = unpack(pack({"x": ("bf", values)}))["x"]
     np.testing.assert_allclose(kept, values, rtol=2**-8)
-    special = unpack(pack({"x": ("bf", [np.nan, np.inf, -np.inf])}))["x"]
-    np.testing.assert_array_equal(special, [np.nan, np.inf, -np.inf])
+    for kind in ("bf", "f4"):
+        special = unpack(pack({"x": (kind, [np.nan, np.inf, -np.inf, 1e300])}))["x"]
+        np.testing.assert_array_equal(special, [np.nan, np.inf, -np.inf, np.inf])
     assert bfloat16(np.array(1.0)) == 0x3F80
 
 

@@ -10,6 +10,7 @@ class Chart {
     this.box = box;
     this.draw = box.querySelector(".draw");
     this.lines = panel.lines.map(line => ({ ...line, low: infinite(line.low), median: infinite(line.median), high: infinite(line.high) }));
+    this.strip = this.lines.some(line => line.failed);
     this.draw.addEventListener("keydown", event => this.key(event));
     this.build();
   }
@@ -29,8 +30,9 @@ class Chart {
   options() {
     const grid = { stroke: ink("--line"), width: 1 }, axis = { stroke: ink("--soft"), grid, ticks: grid, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18, labelGap: 2 };
     const scale = { log: { distr: 3, log: 10 }, symlog: { distr: 4, asinh: this.y.threshold } }[this.y.scale];
+    const strip = this.strip ? 9 * this.shown.length : 0;
     return {
-      width: this.draw.clientWidth, height: 300, legend: { show: false }, padding: [8 + 7 * this.usable().length, 12, 0, 0],
+      width: this.draw.clientWidth, height: 280 + strip, legend: { show: false }, padding: [10 + strip, 14, 0, 0],
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
       scales: { x: { time: false, distr: 3, log: 10, range: () => this.x.range }, y: { ...scale, range: () => this.y.range } },
       axes: [
@@ -49,13 +51,9 @@ class Chart {
     return [edge, { ...plain, stroke: shade(optimizer, 1), width: 2, dash: style.dash.map(part => 2 * part) }, edge];
   }
 
-  usable() {
-    return this.shown.filter(line => line.usable);
-  }
-
-  // The tolerance as a dotted line, and above the plot a bar over the usable rates of each line.
-  marks({ ctx, bbox, valToPos }) {
-    const fine = devicePixelRatio || 1;
+  // The tolerance as a dotted line.
+  marks(plot) {
+    const { ctx, bbox, valToPos } = plot, fine = devicePixelRatio || 1;
     ctx.save();
     if (this.tolerance) {
       const y = valToPos(this.tolerance, "y", true);
@@ -66,12 +64,22 @@ class Chart {
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
     }
-    this.usable().forEach((line, i) => {
-      const [from, to] = line.usable.map(rate => valToPos(rate, "x", true));
-      ctx.fillStyle = shade(line.optimizer, 1);
-      ctx.fillRect(from - 2 * fine, bbox.top - (7 * i + 9) * fine, to - from + 4 * fine, 4 * fine);
-    });
+    if (this.strip) this.shown.forEach((line, i) => this.stripe(plot, line, bbox.top - (9 * (this.shown.length - i) + 2) * fine, fine));
     ctx.restore();
+  }
+
+  // Above the plot, for each line: a tint where descents diverged (the share as opacity), a bar over the usable rates.
+  stripe({ ctx, valToPos }, line, y, fine) {
+    const places = line.x.map(rate => valToPos(rate, "x", true)), last = places.length - 1;
+    line.failed.forEach((share, k) => {
+      const from = (places[Math.max(0, k - 1)] + places[k]) / 2, to = (places[k] + places[Math.min(last, k + 1)]) / 2;
+      ctx.fillStyle = shade(line.optimizer, 0.75 * share);
+      ctx.fillRect(from, y, to - from, 8 * fine);
+    });
+    if (!line.usable) return;
+    const [from, to] = line.usable.map(rate => valToPos(rate, "x", true));
+    ctx.fillStyle = shade(line.optimizer, 1);
+    ctx.fillRect(from - 2 * fine, y + 2 * fine, to - from + 4 * fine, 4 * fine);
   }
 
   tell(place) {
@@ -120,7 +128,8 @@ function ticksOf([low, high], log) {
 
 // An optimizer's colour, lightened on a dark page.
 function shade(optimizer, opacity) {
-  const mixed = rgb(STYLE.get(optimizer).colour).map(part => dark() ? Math.round(part + 0.35 * (255 - part)) : part);
+  const lift = parseFloat(ink("--lift")) / 100;
+  const mixed = rgb(STYLE.get(optimizer).colour).map(part => Math.round(part + lift * (255 - part)));
   return `rgb(${mixed.join(" ")} / ${opacity})`;
 }
 
