@@ -8,33 +8,28 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.figures import convergence, learning_rate
+from gdbench.figures import learning_rate
 from gdbench.figures.base import Results
 from gdbench.figures.choose import floats, keep
 from gdbench.figures.lines import log_limits
+from gdbench.report.maps import Panel, Shown
 
 DIGITS = 5
 """Significant digits of a number in a chart; the CSV has more."""
 
 
-def learning_rate_panels(results: Results, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def learning_rate_panels(results: Results, shown: Shown) -> list[Panel]:
     """The panels of one picture of figure 5."""
-    frames = [(case, learning_rate.data(results, **case)) for case in cases]
-    return [_panel(case, frame, learning_rate.RATE, "learning rate") for case, frame in frames if len(frame)]
+    return [_panel(case, frame, learning_rate.RATE, "learning rate") for case, frame in shown]
 
 
-def convergence_panels(results: Results, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def convergence_panels(results: Results, shown: Shown) -> list[Panel]:
     """The panels of one picture of figure 8."""
-    found = []
-    for case in cases:
-        frame = convergence.data(results, **case)
-        if len(frame):
-            unit = "evaluations of the full data" if frame.attrs["batches"] else "evaluations"
-            found.append(_panel(case, frame, "cost", f"cost ({unit})"))
-    return found
+    units = {True: "evaluations of the full data", False: "evaluations"}
+    return [_panel(case, frame, "cost", f"cost ({units[bool(frame.attrs['batches'])]})") for case, frame in shown]
 
 
-def _panel(case: dict[str, Any], frame: DataFrame, x: str, label: str) -> dict[str, Any]:
+def _panel(case: dict[str, Any], frame: DataFrame, x: str, label: str) -> Panel:
     about = {name: case[name] for name in ("experiment", "problem", "dtype")}
     lines = [_line(frame, name, x) for name in dict.fromkeys(frame["optimizer"].astype(str))]
     bottom, top, scale = log_limits(frame[["low", "median", "high"]].to_numpy(), frame.attrs["tolerance"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import AutoLocator, ScalarFormatter
 from pandas import DataFrame
 
 from gdbench import catalogue
@@ -27,20 +30,18 @@ Panel = dict[str, Any]
 _SUPERSCRIPT = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def region_panels(results: Results, cases: list[dict[str, Any]]) -> list[Panel]:
+Shown = list[tuple[dict[str, Any], DataFrame]]
+"""The panels of a picture: each a case of its figure, with the frame that was drawn."""
+
+
+def region_panels(results: Results, shown: Shown) -> list[Panel]:
     """The panels of one picture of figure 1."""
-    pairs = [(case, region_map.data(results, **case)) for case in cases]
-    pairs = [(case, frame) for case, frame in pairs if len(frame)]
-    region_map.share([frame for _, frame in pairs])
-    return [_region(results, case, frame) for case, frame in pairs]
+    return [_region(results, case, frame) for case, frame in shown]
 
 
-def basin_panels(results: Results, cases: list[dict[str, Any]]) -> list[Panel]:
+def basin_panels(results: Results, shown: Shown) -> list[Panel]:
     """The panels of one picture of figure 2."""
-    pairs = [(case, basins.data(results, **case)) for case in cases]
-    pairs = [(case, frame) for case, frame in pairs if len(frame)]
-    basins.share([frame for _, frame in pairs])
-    return [_basins(results, case, frame) for case, frame in pairs]
+    return [_basins(results, case, frame) for case, frame in shown]
 
 
 def panel(cell: Mapping[str, Any], setting: str, view: Mapping[str, Any], data: Mapping[str, Any]) -> Panel:
@@ -173,12 +174,20 @@ def _theory_line(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def ticks(scale: Scale, low: float, high: float) -> list[tuple[float, str]]:
     """Places and labels of the ticks on an axis from ``low`` to ``high``, as matplotlib puts them in the pictures."""
-    axes = Canvas(figsize=(2.6, 2.6)).add_subplot()
-    axes.set(xlim=(low, high))
-    scale.tick(axes.xaxis)
-    places = list(axes.xaxis.get_majorticklocs())
-    labels = axes.xaxis.get_major_formatter().format_ticks(places)
+    axis = _ruler()
+    axis.set_major_locator(AutoLocator())
+    axis.set_major_formatter(ScalarFormatter())
+    axis.axes.set_xlim(low, high)
+    scale.tick(axis)
+    places = list(axis.get_majorticklocs())
+    labels = axis.get_major_formatter().format_ticks(places)
     return [(float(t), _plain(text)) for t, text in zip(places, labels, strict=True) if low <= t <= high]
+
+
+@cache
+def _ruler() -> Axis:
+    """An axis as long as those of the page's maps; making one takes ten times as long as its ticks."""
+    return Canvas(figsize=(2.6, 2.6)).add_subplot().xaxis
 
 
 def _plain(label: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -15,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
 from PIL import Image, features
 
 from gdbench.catalogue import gather
 from gdbench.figures.base import Figure, Picture, pictures, render, save
 from gdbench.figures.choose import cell_of
 from gdbench.report.charts import convergence_panels, learning_rate_panels
-from gdbench.report.maps import basin_panels, region_panels
+from gdbench.report.maps import Panel, Shown, basin_panels, region_panels
 from gdbench.report.paths import ground, stage, stored_paths
 from gdbench.report.study import Results
 
@@ -37,7 +39,7 @@ SMALL = 24_000
 PIXELS = 96
 """CSS pixels an inch."""
 
-LIVE: dict[str, Callable[..., list[dict[str, Any]]]] = {
+LIVE: dict[str, Callable[[Results, Shown], list[Panel]]] = {
     "region-map": region_panels, "basins": basin_panels, "learning-rate": learning_rate_panels,
     "convergence": convergence_panels,
 }  # fmt: skip
@@ -192,11 +194,17 @@ def _start(run: Path, folder: Path, jobs: list[Job]) -> subprocess.Popen[str]:
 
 def draw(results: Results, folder: Path, job: Job) -> dict[str, Any]:
     """Draw one picture into ``folder/figures``: everything that ``Drawn`` says of it, or its error."""
-    figure = gather("gdbench.figures", Figure)[job.figure]
+    figure, shown = gather("gdbench.figures", Figure)[job.figure], []
+
+    def data(results: Results, **case: Any) -> DataFrame:
+        frame = figure.data(results, **case)
+        shown.extend([(case, frame)] if len(frame) else [])
+        return frame
+
     try:
-        picture = render(figure, results, job.cases)
+        picture = render(dataclasses.replace(figure, data=data), results, job.cases)
         paths = save(picture, folder / "figures", job.stem)
-        panels = LIVE[job.figure](results, job.cases) if job.figure in LIVE else []
+        panels = LIVE[job.figure](results, shown) if job.figure in LIVE else []
         played = _played(results, {panel["data"]["cell"] for panel in panels if "cell" in panel["data"]})
     except Exception as error:  # any fault of one picture is reported in its place
         return {"error": f"{type(error).__name__}: {error}"}
@@ -248,7 +256,7 @@ def embed(paths: dict[str, Path]) -> str:
     kind, octets = "png", paths["png"].read_bytes()
     if features.check("webp"):
         out = io.BytesIO()
-        Image.open(paths["png"]).convert("RGB").save(out, "WEBP", lossless=True, method=2)
+        Image.open(paths["png"]).convert("RGB").save(out, "WEBP", lossless=True, method=1, quality=20)
         kind, octets = "webp", out.getvalue()
     if paths["svg"].stat().st_size < len(octets):
         kind, octets = "svg+xml", paths["svg"].read_bytes()

@@ -63,8 +63,8 @@ def test_fractions_end_where_their_range_ends():
 def test_a_region_map_holds_the_numbers_of_its_picture(make):
     results = make.results([make.cell("a"), make.cell("b", optimizer=make.optimizer("momentum", 0.5))])
     case = {"cell": "b", "x": "learning_rate", "y": "start"}
-    first, panel = region_panels(results, [{**case, "cell": "a"}, case])
     frame = region_map.data(results, **case)
+    panel = region_panels(results, [(case, frame)])[0]
     planes = unpack(panel["data"]["planes"])
     assert (panel["data"]["columns"], panel["data"]["rows"]) == (9, 16)
     order = np.lexsort((frame["column"], frame["row"]))
@@ -79,18 +79,19 @@ def test_a_region_map_holds_the_numbers_of_its_picture(make):
         row = table[(table["learning_rate"] == rate) & (table["start"] == panel["data"]["starts"][i // 9])].iloc[0]
         steps = row["settle_step"] if row["outcome"] == "converged" else row["steps"]
         assert (outcomes[i], planes["steps"][i]) == (row["outcome"], steps)
-    assert first["data"]["halfrange"] == panel["data"]["halfrange"]
+    assert panel["data"]["halfrange"] == frame.attrs["halfrange"]
 
 
 def test_theory_states_the_rate_of_gradient_descent(make):
     results = make.results([make.cell()])
-    panel = region_panels(results, [{"cell": "c0", "x": "learning_rate", "y": "start"}])[0]
+    case = {"cell": "c0", "x": "learning_rate", "y": "start"}
+    panel = region_panels(results, [(case, region_map.data(results, **case))])[0]
     rates = np.array(panel["data"]["x"]["values"])
     with np.errstate(divide="ignore"):
         stated = 2 * np.log10(np.maximum(abs(1 - rates), abs(1 - 10 * rates)))
     np.testing.assert_allclose(unpack(panel["data"]["planes"])["theory"][:9], stated, rtol=2**-7, atol=1e-3)
     local = make.results([make.cell(problem=make.problem(curvature_is_local=True))])
-    panel = region_panels(local, [{"cell": "c0", "x": "learning_rate", "y": "start"}])[0]
+    panel = region_panels(local, [(case, region_map.data(local, **case))])[0]
     planes = unpack(panel["data"]["planes"])
     assert np.isnan(planes["theory"]).all() and np.isfinite(planes["boundary"]).all()
     assert panel["view"]["theory"] == "stability boundary, local" and panel["view"]["line"]
@@ -104,7 +105,7 @@ def test_a_basin_map_holds_the_numbers_of_its_picture(make, grid):
         table = results.frames["c0"]
         table["start_0"], table["start_1"] = side[table["start"] % 4], side[table["start"] // 4]
     frame = basins.data(results, "c0")
-    panel = basin_panels(results, [{"cell": "c0"}])[0]
+    panel = basin_panels(results, [({"cell": "c0"}, frame)])[0]
     planes = unpack(panel["data"]["planes"])
     assert (panel["data"]["columns"], panel["data"]["rows"]) == ((4, 4) if grid else (0, 0))
     stored = frame.set_index(["start_0", "start_1"])
@@ -119,8 +120,8 @@ def test_a_basin_map_holds_the_numbers_of_its_picture(make, grid):
 def test_charts_hold_the_numbers_of_their_pictures(make):
     results = make.results([make.cell("a"), make.cell("b", optimizer=make.optimizer("momentum", 0.5))])
     case = {"experiment": "rates", "problem": "quadratic", "dtype": "float32"}
-    panel = learning_rate_panels(results, [case])[0]
     frame = learning_rate.data(results, **case)
+    panel = learning_rate_panels(results, [(case, frame)])[0]
     assert [line["optimizer"] for line in panel["data"]["lines"]] == ["gd", "momentum"]
     mine = frame[frame["optimizer"] == "momentum"]
     assert panel["data"]["lines"][1]["median"] == short(mine["median"].to_numpy())
