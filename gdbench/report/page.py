@@ -1,19 +1,23 @@
-"""The report as one HTML page that opens from disk: no script, no network, everything inlined."""
+"""The report as one HTML page that opens from disk: no network, everything inlined."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib import colormaps
 
 from gdbench.contracts import OUTCOMES
-from gdbench.figures.style import OUTCOME_COLOURS
-from gdbench.report import lines
+from gdbench.figures.lines import run_styles
+from gdbench.figures.style import OUTCOME_COLOURS, RATE_MAP
+from gdbench.report import charts, lines
 from gdbench.report.caveats import Caveat
 from gdbench.report.pictures import Section
 from gdbench.report.study import CellSummary, Results, Study
-from gdbench.report.words import percent
+from gdbench.report.words import number, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,6 +50,37 @@ def outcome_line(summary: CellSummary) -> dict[str, Any]:
     return {"summary": summary, "segments": segments, "texts": texts, "spoken": spoken or "no descents"}
 
 
+def rate_colours() -> np.ndarray:
+    """The 256 colours of the signed rate, from fast convergence to fast divergence: octets, shape [256, 3]."""
+    return np.round(255 * colormaps[RATE_MAP](np.arange(256))[:, :3]).astype(np.uint8)
+
+
+def panel_id(stem: str, index: int) -> str:
+    """The name of a panel in the page and in its address."""
+    return f"panel-{stem}-{index}"
+
+
+def script_data(results: Results, sections: list[Section]) -> dict[str, Any]:
+    """Everything that the page's scripts read, as plain JSON."""
+    drawn = [picture for section in sections for picture in section.drawn]
+    return {
+        "optimizers": charts.styles(run_styles(results)),
+        "outcomes": list(OUTCOMES),
+        "colours": [OUTCOME_COLOURS[name] for name in OUTCOMES],
+        "rates": base64.b64encode(rate_colours().tobytes()).decode("ascii"),
+        "panels": {panel_id(p.stem, i): panel["data"] for p in drawn for i, panel in enumerate(p.panels)},
+        "paths": {cell: paths for p in drawn for cell, paths in p.paths.items()},
+        "grounds": {name: ground for p in drawn for name, ground in p.grounds.items()},
+        "packed": {p.files[kind]: text for p in drawn for kind, text in p.packed.items()},
+    }
+
+
+def problem_of(title: str, labels: list[str]) -> str:
+    """The label of the problem that an answer table's title begins with (values of its parameters follow)."""
+    fitting = [label for label in labels if title == label or title.startswith(f"{label}, ")]
+    return max(fitting, key=len, default=title)
+
+
 def html(results: Results, study: Study, caveats: list[Caveat], sections: list[Section]) -> str:
     """The page. Every text is escaped by the template, so a name cannot become markup."""
     assert set(READ) == set(OUTCOMES)
@@ -54,6 +89,11 @@ def html(results: Results, study: Study, caveats: list[Caveat], sections: list[S
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     groups = lines.answer_groups(results, study)
+    problems = lines.unique(cell["problem"]["label"] for cell in results.cells)
+    environment.filters["problem"] = lambda title: problem_of(title, problems)
+    environment.filters["number"] = number
+    environment.globals["panel_id"] = panel_id
+    ramp = [f"rgb({r} {g} {b})" for r, g, b in rate_colours()[::15]]
     return environment.get_template("report.html.j2").render(
         name=results.suite["suite"]["name"],
         description=" ".join((results.suite["suite"].get("description") or DESCRIPTION).split()),
@@ -70,4 +110,9 @@ def html(results: Results, study: Study, caveats: list[Caveat], sections: list[S
         sections=sections,
         cells=[lines.cell_line(summary) for summary in study.cells],
         command=lines.command(results),
+        problems=problems,
+        experiments=lines.unique(cell["experiment"] for cell in results.cells),
+        styles=charts.styles(run_styles(results)),
+        ramp=", ".join(ramp),
+        data=script_data(results, sections),
     )

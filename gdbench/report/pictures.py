@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
+from PIL import Image, features
+
 from gdbench.catalogue import gather
-from gdbench.figures.base import Figure, pictures, render, save
+from gdbench.figures.base import Figure, Picture, pictures, render, save
+from gdbench.figures.choose import cell_of
+from gdbench.report.charts import convergence_panels, learning_rate_panels
+from gdbench.report.maps import Panel, Shown, basin_panels, region_panels
+from gdbench.report.paths import ground, stage, stored_paths
 from gdbench.report.study import Results
 
-ROOM = 3_300_000
-"""Octets of pictures that one page holds (a third more as base64, so the page stays under 5 MB); the rest is linked."""
+STILL_ROOM = 2_600_000
+"""Characters of still pictures that one page holds; of the rest it holds the links."""
+
+LIVE_ROOM = 1_700_000
+"""Characters of numbers that one page holds for its canvases and charts; what is beyond is shown as a still picture."""
+
+SMALL = 24_000
+"""Characters of a file, packed, up to which a page offers it from its own inside too."""
 
 PIXELS = 96
 """CSS pixels an inch."""
 
-MIME = {"png": "image/png", "svg": "image/svg+xml"}
+LIVE: dict[str, Callable[[Results, Shown], list[Panel]]] = {
+    "region-map": region_panels, "basins": basin_panels, "learning-rate": learning_rate_panels,
+    "convergence": convergence_panels,
+}  # fmt: skip
+"""Figures that the page draws itself from their numbers; their pictures are for readers without scripts."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +51,31 @@ class Drawn:
     """One picture of a figure.
 
     Attributes:
+        stem: its name among the run's pictures.
         title: experiment, problem and dtype.
         alt: one sentence for readers who cannot see it.
         files: paths relative to the report, by "png", "svg" and "csv".
         uri: the picture itself as a data: URI; None when the page is full.
         width: CSS pixels, so that letters are as large in every picture that fits.
+        about: experiments, problems and optimizers that it shows, for the filters; an empty list for all of them.
+        panels: what the page draws itself (``maps.panel``); empty where it shows the picture.
+        packed: small files, deflated, by the kinds of ``files``.
+        paths: stored paths by cell, with ``stage``, what surrounds the canvas that they are played on.
+        grounds: what paths are drawn on, by name of the surface.
     """
 
+    stem: str
     title: str
     alt: str
     files: dict[str, str]
     uri: str | None
     width: int
+    about: dict[str, list[str]]
+    panels: list[dict[str, Any]]
+    packed: dict[str, str]
+    paths: dict[str, Any]
+    grounds: dict[str, Any]
+    stage: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +99,20 @@ class Job:
     cases: list[dict[str, Any]]
 
 
+class Room:
+    """What is left of a page's room."""
+
+    def __init__(self, characters: int) -> None:
+        self.left = characters
+
+    def takes(self, *parts: Any) -> bool:
+        """Whether these still fit; if so, they are in."""
+        size = sum(len(part if isinstance(part, str) else json.dumps(part)) for part in parts)
+        fits = size <= self.left
+        self.left -= size if fits else 0
+        return fits
+
+
 def sections(results: Results, folder: Path) -> list[Section]:
     """Draw all figures of the catalogue into ``folder/figures``, in the order of their numbers.
 
@@ -78,16 +126,33 @@ def sections(results: Results, folder: Path) -> list[Section]:
         except Exception as error:  # any fault of one figure is reported in its place
             section.errors.append(f"{type(error).__name__}: {error}")
         found.append(section)
-    by_name, room = {section.name: section for section in found}, ROOM
+    by_name, still, live = {section.name: section for section in found}, Room(STILL_ROOM), Room(LIVE_ROOM)
+    known: set[str] = set()
     for job, told in zip(jobs, draw_all(results, folder, jobs), strict=True):
         section = by_name[job.figure]
         if "error" in told:
             section.errors.append(f"{job.stem}: {told['error']}")
-            continue
-        uri, used = embed({kind: folder / name for kind, name in told["files"].items()}, room)
-        room -= used
-        section.drawn.append(Drawn(told["title"], told["alt"], told["files"], uri, told["width"]))
+        else:
+            section.drawn.append(_fitted(job.stem, told, still, live, known))
     return [section for section in found if section.drawn or section.errors]
+
+
+def _fitted(stem: str, told: dict[str, Any], still: Room, live: Room, known: set[str]) -> Drawn:
+    """A picture with as much of it as the page has room for; ``known`` are the cells whose paths it has."""
+    panels = told.pop("panels")
+    if not live.takes(panels):
+        panels = []
+    paths = {cell: entry for cell, entry in told.pop("paths").items() if panels and cell not in known}
+    grounds = told.pop("grounds")
+    if not live.takes(paths, grounds):
+        paths = {}
+    known |= set(paths)
+    uri = told.pop("uri")
+    packed = {kind: text for kind, text in told.pop("packed").items() if live.takes(text)}
+    return Drawn(
+        stem=stem, panels=panels, paths=paths, grounds=grounds if paths else {}, packed=packed,
+        uri=uri if still.takes(uri) else None, **told,
+    )  # fmt: skip
 
 
 FEW = 8
@@ -128,18 +193,53 @@ def _start(run: Path, folder: Path, jobs: list[Job]) -> subprocess.Popen[str]:
 
 
 def draw(results: Results, folder: Path, job: Job) -> dict[str, Any]:
-    """Draw one picture into ``folder/figures``: title, alt text, files and width, or its error."""
-    figure = gather("gdbench.figures", Figure)[job.figure]
+    """Draw one picture into ``folder/figures``: everything that ``Drawn`` says of it, or its error."""
+    figure, shown = gather("gdbench.figures", Figure)[job.figure], []
+
+    def data(results: Results, **case: Any) -> DataFrame:
+        frame = figure.data(results, **case)
+        shown.extend([(case, frame)] if len(frame) else [])
+        return frame
+
     try:
-        picture = render(figure, results, job.cases)
+        picture = render(dataclasses.replace(figure, data=data), results, job.cases)
         paths = save(picture, folder / "figures", job.stem)
+        panels = LIVE[job.figure](results, shown) if job.figure in LIVE else []
+        played = _played(results, {panel["data"]["cell"] for panel in panels if "cell" in panel["data"]})
     except Exception as error:  # any fault of one picture is reported in its place
         return {"error": f"{type(error).__name__}: {error}"}
     return {
         "title": picture.frames[0].attrs.get("heading", job.stem), "alt": picture.alt or figure.question,
-        "files": {kind: f"figures/{path.name}" for kind, path in paths.items()},
-        "width": round(picture.get_figwidth() * PIXELS),
+        "files": {kind: f"figures/{path.name}" for kind, path in paths.items()}, "uri": embed(paths),
+        "packed": packed(paths), "width": round(picture.get_figwidth() * PIXELS),
+        "about": about(results, job.cases, picture), "panels": panels, **played,
     }  # fmt: skip
+
+
+def _played(results: Results, cells: Iterable[str]) -> dict[str, Any]:
+    """The stored paths of cells of one problem, and what they are drawn on."""
+    found: dict[str, Any] = {"paths": {}, "grounds": {}, "stage": None}
+    for cell in (cell_of(results, identity) for identity in sorted(cells)):
+        told = stored_paths(results, cell)
+        if told is None:
+            continue
+        found["paths"][cell["id"]] = told
+        if told["ground"] not in found["grounds"] and (surface := ground(results, cell)):
+            found["grounds"][told["ground"]] = surface
+        found["stage"] = found["stage"] or stage(results, cell, told)
+    return found
+
+
+def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> dict[str, list[str]]:
+    """Experiments, problems and optimizers that a picture shows; empty where its cases do not tell."""
+    cells = [cell_of(results, case["cell"]) for case in cases if "cell" in case]
+    told = {
+        "experiments": [cell["experiment"] for cell in cells] + [c["experiment"] for c in cases if "experiment" in c],
+        "problems": [cell["problem"]["label"] for cell in cells] + [c["problem"] for c in cases if "problem" in c],
+        "optimizers": [cell["optimizer"]["label"] for cell in cells],
+    }
+    told["optimizers"] += [str(o) for f in picture.frames if "optimizer" in f for o in f["optimizer"].unique()]
+    return {name: list(dict.fromkeys(values)) for name, values in told.items()}
 
 
 def main() -> None:
@@ -151,13 +251,27 @@ def main() -> None:
     print(json.dumps([draw(results, Path(task["folder"]), Job(**job)) for job in task["jobs"]]))
 
 
-def embed(paths: dict[str, Path], room: int) -> tuple[str | None, int]:
-    """A picture as a data: URI, SVG where that is the smaller file, and its octets; None when it does not fit."""
-    kind = min(MIME, key=lambda kind: paths[kind].stat().st_size)
-    octets = paths[kind].read_bytes()
-    if len(octets) > room:
-        return None, 0
-    return f"data:{MIME[kind]};base64,{base64.b64encode(octets).decode('ascii')}", len(octets)
+def embed(paths: dict[str, Path]) -> str:
+    """A picture as a data: URI: SVG where that is the smaller one, else its pixels as they are in lossless WebP."""
+    kind, octets = "png", paths["png"].read_bytes()
+    if features.check("webp"):
+        out = io.BytesIO()
+        Image.open(paths["png"]).convert("RGB").save(out, "WEBP", lossless=True, method=1, quality=20)
+        kind, octets = "webp", out.getvalue()
+    if paths["svg"].stat().st_size < len(octets):
+        kind, octets = "svg+xml", paths["svg"].read_bytes()
+    return f"data:image/{kind};base64,{base64.b64encode(octets).decode('ascii')}"
+
+
+def packed(paths: dict[str, Path]) -> dict[str, str]:
+    """The numbers and the drawing of a picture, deflated, where they are small: a page alone can hand them out."""
+    found = {}
+    for kind in ("csv", "svg"):
+        squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
+        text = base64.b64encode(squeeze.compress(paths[kind].read_bytes()) + squeeze.flush()).decode("ascii")
+        if len(text) <= SMALL:
+            found[kind] = text
+    return found
 
 
 if __name__ == "__main__":

@@ -170,7 +170,7 @@ class FakeResults:
         return None
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The builders of this file."""
     return SimpleNamespace(cell=cell, problem=problem, optimizer=optimizer, results=FakeResults, rates=RATES)
