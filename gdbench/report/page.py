@@ -17,6 +17,7 @@ from gdbench.report import charts, lines
 from gdbench.report.caveats import Caveat
 from gdbench.report.pictures import Section
 from gdbench.report.study import CellSummary, Results, Study
+from gdbench.report.verdict_words import HEADS, TWIN_HEADS, VerdictBlock, verdict_block
 from gdbench.report.words import number, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -81,6 +82,14 @@ def problem_of(title: str, labels: list[str]) -> str:
     return max(fitting, key=len, default=title)
 
 
+def verdict_groups(study: Study) -> dict[str, list[VerdictBlock]]:
+    """The verdicts of each experiment and dtype, in their order, by the title they share."""
+    found: dict[str, list[VerdictBlock]] = {}
+    for told in map(verdict_block, study.verdicts):
+        found.setdefault(told.title, []).append(told)
+    return found
+
+
 def html(results: Results, study: Study, caveats: list[Caveat], sections: list[Section]) -> str:
     """The page. Every text is escaped by the template, so a name cannot become markup."""
     assert set(READ) == set(OUTCOMES)
@@ -100,6 +109,9 @@ def html(results: Results, study: Study, caveats: list[Caveat], sections: list[S
         facts=lines.facts(results, study),
         groups=groups,
         glance=lines.glance(groups),
+        verdicts=verdict_groups(study),
+        pair_heads=HEADS,
+        twin_heads=TWIN_HEADS,
         caveats=caveats,
         environment=lines.environment_lines(results.environment),
         started=str(results.environment.get("started") or ""),

@@ -19,6 +19,7 @@ class VerdictBlock:
     """A verdict as text.
 
     Attributes:
+        experiment: name of the experiment.
         title: experiment and dtype.
         label: the tuning regime, and whether it was asked before the run.
         primary: whether it was.
@@ -26,10 +27,12 @@ class VerdictBlock:
         sentence: the answer.
         remarks: what to know beside it, a sentence each.
         winner: label of the winner, "" for none.
+        leader: label of the optimizer that comes first.
         rows: the leader against each other optimizer, under ``HEADS``.
         twins: rotation sensitivity, under ``TWIN_HEADS``.
     """
 
+    experiment: str
     title: str
     label: str
     primary: bool
@@ -45,9 +48,9 @@ class VerdictBlock:
 def verdict_block(verdict: Verdict) -> VerdictBlock:
     """A verdict as text."""
     told, primary = verdict.told, verdict.primary
+    asked = "primary question" if primary else "exploratory"
     return VerdictBlock(
-        f"{told.experiment} · {told.dtype}", f"{told.regime}, {'primary question' if primary else 'exploratory'}",
-        primary, measured(verdict), sentence(verdict), tuple(remarks(verdict)), verdict.winner, verdict.leader,
+        told.experiment, f"{told.experiment} · {told.dtype}", f"{told.regime}, {asked}", primary, measured(verdict), sentence(verdict), tuple(remarks(verdict)), verdict.winner, verdict.leader,
         tuple(_row(verdict, pair) for pair in verdict.pairs), tuple(map(_twin, rotation_sensitivity(told))),
     )  # fmt: skip
 
