@@ -241,7 +241,7 @@ def _gather(results: Results, experiment: str, dtype: str, regime: str) -> Compa
         row = []
         for label in settings:
             cell = next(c for c in cells if (c["problem"]["label"], c["optimizer"]["label"]) == (place.label, label))
-            read = _read(results, cell, place, settings[label][_spot(cell, place.at)], len(targets))
+            read = _read(results, cell, place, settings[label].get(_spot(cell, place.at)), len(targets))
             row.append(read[0] if read else None)
             evaluated &= read[1] if read else True
         held.append(_paired(row, len(targets)))

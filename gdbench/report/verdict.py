@@ -221,8 +221,9 @@ def verdicts(results: Results, rng: np.random.Generator) -> list[Verdict]:
             question = Question(asked["measure"], asked.get("target")) if primary else Question()
             main = judge(told, question, rng, primary)
             weighed = {
-                f"c = {weight}": judge(told, replace(question, gradient=weight), rng, starts=False).winner
-                for weight in (4.0, "dimension") if question.measure != "success_rate"
-            }  # fmt: skip
+                name: judge(told, replace(question, gradient=weight), rng, starts=False).winner
+                for name, weight in (("c = 4", 4.0), ("c = dimension", "dimension"))
+                if question.measure != "success_rate"
+            }
             found.append(replace(main, weighed=weighed))
     return sorted(found, key=lambda verdict: not verdict.primary)

@@ -50,7 +50,8 @@ def verdict_block(verdict: Verdict) -> VerdictBlock:
     told, primary = verdict.told, verdict.primary
     asked = "primary question" if primary else "exploratory"
     return VerdictBlock(
-        told.experiment, f"{told.experiment} · {told.dtype}", f"{told.regime}, {asked}", primary, measured(verdict), sentence(verdict), tuple(remarks(verdict)), verdict.winner, verdict.leader,
+        told.experiment, f"{told.experiment} · {told.dtype}", f"{told.regime}, {asked}", primary,
+        measured(verdict), sentence(verdict), tuple(remarks(verdict)), verdict.winner, verdict.leader,
         tuple(_row(verdict, pair) for pair in verdict.pairs), tuple(map(_twin, rotation_sensitivity(told))),
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ def test_a_run_is_identical_to_itself(make):
     one = run(make, problems=2, starts=12)
     found = compare([one, copy.deepcopy(one), one])
     assert set(verdicts(found).values()) == {IDENTICAL} and found.differences == ()
-    assert {row.other for row in found.rows} == {"B", "C"} and len(found.rows) == 2 * (2 + 1) * 2
+    assert {row.other for row in found.rows} == {"B", "C"} and len(found.rows) == 2 * 2 * (2 + 1) * 2
     verdict = apply_rules(found, read_rules(["cost>1.0", "converged<0", "cost<1"]))
     assert verdict.failures == () and verdict.tests == 0 and verdict.identical == len(found.rows) * 3
     # What is identical breaks a rule that it breaks, all the same.

@@ -98,13 +98,13 @@ def test_the_tables_are_whole_and_bold_says_who_leads(make, tmp_path):
     assert text.count(r"\toprule") == 2 and text.count(r"\bottomrule") == 1 and r"\hline" not in text
     rows = body(text)
     lines = [line for group in answer_groups(results, study) for block in group.blocks for line in block.lines]
-    assert len(rows) == len(lines) == 6 and all(len(entries(row)) == 9 for row in rows)
+    assert len(rows) == len(lines) == 12 and all(len(entries(row)) == 9 for row in rows)
     for row, line in zip(rows, lines, strict=True):
         assert (r"\textbf" in row) is line.leads
         assert escape(line.interval) in row and escape(line.cost_interval) in row
     assert any(line.leads for line in lines) and not all(line.leads for line in lines)
-    assert typeset(entries(rows[3])[0]) == HOSTILE
-    assert [entries(row)[0] != "" for row in rows] == [True, False, False] * 2
+    assert typeset(entries(rows[6])[0]) == HOSTILE
+    assert [entries(row)[0] != "" for row in rows] == [True, *[False] * 5] * 2
 
 
 def test_what_was_not_judged_says_why(make, tmp_path):
