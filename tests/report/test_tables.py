@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdbench.report import FORMATS, write_report
 from gdbench.figures.regimes import BEST, DEFAULT, ONE
+from gdbench.report import FORMATS, write_report
 from gdbench.report.lines import leaders
 from gdbench.report.study import read
 from gdbench.report.tables import answers_frame
