@@ -19,7 +19,7 @@ from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, VALUES, Cost, Optim
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity, numerical_code, only_ours
-from gdbench.kernels import execute, scale
+from gdbench.kernels import curvature, execute, scale
 from gdbench.kernels.descent import Descent, layout_of
 from gdbench.kernels.layout import Shape, window_length
 from gdbench.suite import Suite, Trial, grid_of
@@ -251,6 +251,9 @@ def make_cell(
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if error is None and info["optimizer"]["theory"]:
+        # What theory is told decides no row, so it has no part in the identity.
+        info["problem"] |= describe_curvature(problem, tuple((n, v.values) for n, v in choice.axes.items()))
     return Cell(
         info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
         _shard_lanes(descent, block), platform, error,
@@ -335,6 +338,17 @@ def describe_problem(choice: ProblemChoice, limits: execute.Thresholds | None) -
     }  # fmt: skip
 
 
+@functools.lru_cache(maxsize=4096)
+def describe_curvature(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> dict[str, Any]:
+    """Ends of the Hessian's spectrum at the defaults of the problem's parameters, and at each setting of their axes."""
+    settings = [dict(problem.parameters), *_settings(problem, axes)]
+    try:
+        (default, *each), local = curvature.ends_of(problem, settings)
+    except Exception:  # a function that can be differentiated once alone, whatever it raises, has no theory; it may run
+        return {}
+    return {"curvature": default, "curvature_is_local": local, "curvatures": each}
+
+
 def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 0) -> execute.Thresholds:
     """The thresholds of the outcomes, arrays with one entry for each setting of the parameter axes."""
     problem, own = choice.instances[instance], trial.outcomes
@@ -357,12 +371,16 @@ def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 
 
 @functools.lru_cache(maxsize=4096)
 def _scales(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> list[tuple[float, float]]:
+    return scale.scales_of(problem, _settings(problem, axes))
+
+
+def _settings(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> list[dict[str, float]]:
+    """The parameters of a problem at each point of the grid of their axes, in its order."""
     names = [name for name, _ in axes]
-    settings = [
+    return [
         {**problem.parameters, **dict(zip(names, values, strict=True))}
         for values in np.stack([m.ravel() for m in np.meshgrid(*[v for _, v in axes], indexing="ij")], 1)
     ] if axes else [dict(problem.parameters)]  # fmt: skip
-    return scale.scales_of(problem, settings)
 
 
 def noise_word(problem: Problem) -> int:
