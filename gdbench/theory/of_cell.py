@@ -37,7 +37,9 @@ class Known(NamedTuple):
     def boundary(self) -> np.ndarray:
         """The largest stable learning rate; NaN where the curvature is negative or 0."""
         good = (self.smallest >= -FLAT * self.largest) & (self.largest > 0)
-        return np.where(good, self.form.boundary(np.where(good, self.largest, 1.0), self.momentum, **self.further), np.nan)
+        return np.where(
+            good, self.form.boundary(np.where(good, self.largest, 1.0), self.momentum, **self.further), np.nan
+        )
 
     def rate(self, learning_rate: ArrayLike) -> np.ndarray:
         """Decades of gap per step in the long run; NaN where an eigenvalue is 0 or negative."""

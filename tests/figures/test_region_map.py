@@ -172,7 +172,7 @@ def test_the_outline_runs_where_outcomes_change(quadratic_run):
 
 
 def test_a_map_above_the_pixel_grid_is_reduced(build, monkeypatch):
-    monkeypatch.setattr(region_map, "stride", lambda count: -(-count // 10))
+    monkeypatch.setattr(region_map, "stride", lambda count, most=10: -(-count // most))
     results = build.run([build.cell(build.quadratic(), "gd", {"learning_rate": build.rates}, num_starts=16)])
     frame = region_map.data(results, results.cells[0]["id"])
     table = results.table()
