@@ -78,6 +78,15 @@ class Run:
         """Region maps over two axes, one panel for every cell that has both."""
         return _map(self.results, x, y)
 
+    def full_map(
+        self, path: str | Path, x: str = "learning_rate", y: str = "start", cell: str | None = None
+    ) -> Path:
+        """Write the region map of a cell as PNG with a pixel for every point of its grid, however large it is.
+
+        ``cell`` is the id of one of ``cells``, needed where several have both axes.
+        """
+        return _full_map(self.results, Path(path), x, y, cell)
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the report (one HTML page, its figures, a Markdown summary) and give the page's path."""
         from gdbench.report import write_report
@@ -102,19 +111,35 @@ class Sweep:
 
 
 def _map(results: Results, x: str, y: str) -> Figure:
-    results.need_whole("a map")
     from gdbench.figures import base, region_map
 
-    axes = {axis["name"] for cell in results.cells for axis in cell["axes"]}
+    cases = [{"cell": cell["id"], "x": x, "y": y} for cell in _mapped(results, x, y)]
+    return base.render(region_map.FIGURE, results, cases)
+
+
+def _full_map(results: Results, path: Path, x: str, y: str, cell: str | None) -> Path:
+    from gdbench.figures.full_map import write_full_map
+
+    cells = {one["id"]: one for one in _mapped(results, x, y)}
+    if cell is None and len(cells) != 1:
+        told = ", ".join(f"{i} ({c['optimizer']['label']} on {c['problem']['label']})" for i, c in cells.items())
+        raise SuiteError([f"{len(cells)} cells vary along {x!r} and {y!r}: name one of them by its id: {told}"])
+    if cell is not None and cell not in cells:
+        raise SuiteError([f"no cell {cell!r} varies along {x!r} and {y!r}: {did_you_mean(cell, cells)}"])
+    return write_full_map(results, path, cells[cell or next(iter(cells))], x, y)
+
+
+def _mapped(results: Results, x: str, y: str) -> list[dict[str, Any]]:
+    """The cells that vary along both axes."""
+    results.need_whole("a map")
+    axes = {axis["name"] for cell in results.cells for axis in cell["axes"] if len(axis["values"]) > 1}
     for name in (x, y):
         if name not in axes:
             raise SuiteError([f"nothing varies along {name!r}: {did_you_mean(name, axes)}"])
-    cases = [
-        {"cell": cell["id"], "x": x, "y": y}
-        for cell in results.cells
-        if {x, y} <= {axis["name"] for axis in cell["axes"]}
-    ]
-    return base.render(region_map.FIGURE, results, cases)
+    return [
+        cell for cell in results.cells
+        if {x, y} <= {axis["name"] for axis in cell["axes"] if len(axis["values"]) > 1}
+    ]  # fmt: skip
 
 
 def sweep(

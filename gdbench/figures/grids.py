@@ -74,6 +74,10 @@ def majorities(
     ``flat`` is the pixel of each descent.
     """
     majority, most, total = np.full(size, -1, np.int8), np.zeros(size, np.int32), np.zeros(size, np.int32)
+    if len(code) <= size and np.bincount(flat, minlength=1).max(initial=0) <= 1:  # a descent a pixel is its majority
+        majority[flat], most[flat], medians = code, 1, np.full(size, np.nan, rate.dtype)
+        medians[flat] = rate
+        return majority, most, most, medians
     for k in range(len(OUTCOMES)):
         count = np.bincount(flat[code == k], minlength=size).astype(np.int32)
         total += count

@@ -84,8 +84,12 @@ def place(results: Results, cell: Mapping[str, Any], x: str, y: str, at: Mapping
 
 
 def _nearest(grid: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Index of the nearest value of an ascending grid."""
-    return np.searchsorted((grid[1:] + grid[:-1]) / 2, values)
+    """Index of the nearest value of an ascending grid; runs of equal values, as slow axes have them, are looked up once."""
+    middles = (grid[1:] + grid[:-1]) / 2
+    begin = np.flatnonzero(np.r_[len(values) > 0, values[1:] != values[:-1]])
+    if 4 * len(begin) > len(values):
+        return np.searchsorted(middles, values)
+    return np.repeat(np.searchsorted(middles, values[begin]), np.diff(np.r_[begin, len(values)]))
 
 
 def _axis(index: np.ndarray, grid: np.ndarray, cell: Mapping[str, Any], name: str) -> tuple[np.ndarray, Scale]:
@@ -117,63 +121,97 @@ def _starts(start: np.ndarray, keys: Mapping[tuple[int, int], float], flat: bool
     return place_of[start], scale_of(values, "linear") if flat else Scale("rank", tuple(values.tolist()))
 
 
+@dataclass(frozen=True, eq=False)
+class _Settings:
+    """The settings of a cell, numbered over the grid of their axes; those ``along`` a parameter first."""
+
+    names: list[str]
+    grids: list[np.ndarray]
+    halved: list[str]
+
+    @property
+    def count(self) -> int:
+        return int(np.prod([len(grid) for grid in self.grids], dtype=int))
+
+    def number(self, piece: DataFrame) -> np.ndarray:
+        """The number of each descent's setting."""
+        flat = np.zeros(len(piece), np.int32 if self.count < 2**31 else np.int64)
+        for name, grid in zip(self.names, self.grids, strict=True):
+            flat = flat * len(grid) + _nearest(grid, piece[name].to_numpy()).astype(flat.dtype)
+        return flat
+
+    def judged(self, piece: DataFrame) -> np.ndarray:
+        """Which descents settings are chosen on: even starts and seeds."""
+        odd = [piece[name].to_numpy(dtype=int) % 2 == 1 for name in self.halved]
+        return ~np.any(odd, axis=0) if odd else np.ones(len(piece), bool)
+
+
 def best_settings(
     results: Results, cell: Mapping[str, Any], at: Mapping[str, float], along: str | None = None
 ) -> dict[float | None, dict[str, float]]:
     """What ``choose.best_setting`` says, for as many descents as there may be; for each value of a parameter ``along``.
 
-    Two passes: shares first, then medians of those settings alone that share the highest share of convergence.
+    Shares of all settings come first; then costs of those alone that share the highest, then values of those that share
+    the lowest cost too.
     """
-    hyper = axes_of(cell, "hyperparameter")
-    names = ([along] if along else []) + list(hyper)
+    hyper = list(axes_of(cell, "hyperparameter"))
+    names = [along, *hyper] if along else hyper
     grids = [np.unique(axes_of(cell)[name]["values"]) for name in names]
-    groups = int(np.prod([len(grid) for grid in grids], dtype=int))
-    halved = [name for name in ("start", "seed") if name in axes_of(cell)]
-
-    def judged(columns: Iterable[str]) -> Iterator[tuple[DataFrame, np.ndarray, np.ndarray]]:
-        for piece in pieces(results, cell, [*columns, *names, *halved], at):
-            index = [_nearest(grid, piece[name].to_numpy()) for grid, name in zip(grids, names, strict=True)]
-            flat = np.ravel_multi_index(index, [len(grid) for grid in grids]) if names else np.zeros(len(piece), int)
-            odd = [piece[name].to_numpy(dtype=int) % 2 == 1 for name in halved]
-            yield piece, flat, ~np.any(odd, axis=0) if odd else np.ones(len(piece), bool)
-
-    total, won, alive = (np.zeros(groups, int) for _ in range(3))
-    lost = [OUTCOMES.index(name) for name in LOST]
-    for piece, flat, even in judged(["outcome"]):
-        code = outcome_codes(piece)
-        total += np.bincount(flat[even], minlength=groups)
-        won += np.bincount(flat[even & (code == OUTCOMES.index(CONVERGED))], minlength=groups)
-        alive += np.bincount(flat[~np.isin(code, lost)], minlength=groups)
+    settings = _Settings(names, grids, [name for name in ("start", "seed") if name in axes_of(cell)])
     each = len(grids[0]) if along else 1
-    share = np.where(total, won / np.maximum(total, 1), -1.0).reshape(each, -1)
-    top = (share == share.max(axis=1, keepdims=True)) & (share >= 0)
-    cost, value = _medians(judged(["outcome", "f_final", "gap_final", *SPENT]), top.ravel(), groups)
+    share, alive = _shares(results, cell, at, settings)
+    left = _least(-share, share >= 0, each)
+    for columns, measure in ((("outcome", *SPENT), cost_at_settle), (("outcome", "f_final", "gap_final"), final_gaps)):
+        if left.sum() > each:
+            medians = _medians(results, cell, at, settings, (columns, measure), left)
+            left = _least(medians, left, each)
+    left, alive = left.reshape(each, -1), alive.reshape(each, -1)
     found: dict[float | None, dict[str, float]] = {}
-    for i in range(each):
-        if not alive.reshape(each, -1)[i].any() or not top[i].any():
-            continue
-        rank = np.lexsort((value.reshape(each, -1)[i], cost.reshape(each, -1)[i], ~top[i]))
-        at_best = np.unravel_index(rank[0], [len(axis["values"]) for axis in hyper.values()] or [1])
-        held = {name: float(np.unique(hyper[name]["values"])[j]) for name, j in zip(hyper, at_best, strict=False)}
-        found[float(grids[0][i]) if along else None] = held
+    for i in np.flatnonzero(alive.any(axis=1) & left.any(axis=1)):
+        chosen = np.unravel_index(left[i].argmax(), [len(grid) for grid in grids[bool(along) :]] or [1])
+        setting = zip(hyper, grids[bool(along) :], chosen, strict=False)
+        found[float(grids[0][i]) if along else None] = {name: float(grid[j]) for name, grid, j in setting}
     return found
 
 
-def _medians(
-    judged: Iterator[tuple[DataFrame, np.ndarray, np.ndarray]], top: np.ndarray, groups: int
+def _least(values: np.ndarray, among: np.ndarray, each: int) -> np.ndarray:
+    """Which settings have the least value of those among, in each of so many parts."""
+    shown = np.where(among, values, np.inf).reshape(each, -1)
+    return (shown == shown.min(axis=1, keepdims=True)).ravel() & among
+
+
+def _shares(
+    results: Results, cell: Mapping[str, Any], at: Mapping[str, float], settings: _Settings
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Median cost to converge and final value of the settings at the top; infinite elsewhere."""
-    if top.sum() == 1:  # nothing to choose between
-        return np.full(groups, np.inf), np.full(groups, np.inf)
-    costs, values, flats = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, np.int64)]
-    for piece, flat, even in judged:
-        kept = even & top[flat]
+    """Share of the judged descents of each setting that converged, -1 for none; and whether any of all was not lost."""
+    flats, kinds = [np.zeros(0, np.int32)], [np.zeros(0, np.int8)]
+    lost = [OUTCOMES.index(name) for name in LOST]
+    for piece in pieces(results, cell, ["outcome", *settings.names, *settings.halved], at):
+        code = outcome_codes(piece)
+        converged = code == OUTCOMES.index(CONVERGED)
+        flats.append(settings.number(piece))
+        kinds.append(settings.judged(piece) + 2 * converged.astype(np.int8) + 4 * ~np.isin(code, lost))
+    flat, kind = np.concatenate(flats), np.concatenate(kinds)
+
+    def count(bits: int) -> np.ndarray:
+        return np.bincount(flat[kind & bits == bits], minlength=settings.count)
+
+    total = count(1)
+    return np.where(total > 0, count(3) / np.maximum(total, 1), -1.0), count(4) > 0
+
+
+def _medians(
+    results: Results, cell: Mapping[str, Any], at: Mapping[str, float], settings: _Settings,
+    what: tuple[tuple[str, ...], Any], left: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Medians over the judged descents of the settings that are left; infinite elsewhere."""
+    columns, measure = what
+    values, flats = [np.zeros(0)], [np.zeros(0, np.int32)]
+    for piece in pieces(results, cell, [*columns, *settings.names, *settings.halved], at):
+        flat = settings.number(piece)
+        kept = settings.judged(piece) & left[flat]
         if kept.any():
-            some = piece[kept]
-            costs.append(cost_at_settle(some))
-            values.append(final_gaps(some))
+            values.append(measure(piece[kept]))
             flats.append(flat[kept])
-    flat = np.concatenate(flats)
-    both = [grouped_median(np.concatenate(each), flat, groups) for each in (costs, values)]
-    cost, value = (np.where(np.isnan(each), np.inf, each) for each in both)
-    return cost, value
+    medians = grouped_median(np.concatenate(values), np.concatenate(flats), settings.count)
+    return np.where(np.isnan(medians), np.inf, medians)
