@@ -19,7 +19,7 @@ from gdbench.grid import Starts, as_starts, as_values, default_start
 from gdbench.pytrees import is_tree, points_of
 from gdbench.results import Results
 from gdbench.results import load as read_run
-from gdbench.suite import Suite, Trial, build_suite, describe_suite, read_suite
+from gdbench.suite import Suite, Trial, build_suite, describe_suite, paths_of, read_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +78,7 @@ class Run:
         """Region maps over two axes, one panel for every cell that has both."""
         return _map(self.results, x, y)
 
-    def full_map(
-        self, path: str | Path, x: str = "learning_rate", y: str = "start", cell: str | None = None
-    ) -> Path:
+    def full_map(self, path: str | Path, x: str = "learning_rate", y: str = "start", cell: str | None = None) -> Path:
         """Write the region map of a cell as PNG with a pixel for every point of its grid, however large it is.
 
         ``cell`` is the id of one of ``cells``, needed where several have both axes.
@@ -158,6 +156,8 @@ def sweep(
     targets: Any = None,
     trace: int = 0,
     paths: int = 0,
+    orbit: int = 0,
+    sharpness: bool = False,
     outcomes: Mapping[str, float] | None = None,
     evaluations: float | None = None,
     record: str | Sequence[str] = "outcome",
@@ -186,6 +186,8 @@ def sweep(
         targets: τ of the targets f* + τ S whose first hits are recorded.
         trace: points of the recorded convergence curve.
         paths: descents whose iterates are recorded.
+        orbit: last iterates that every recorded path keeps, one by one; of 1,024 paths where ``paths`` says nothing.
+        sharpness: whether value and largest Hessian eigenvalue are recorded at the points of the paths (16 by default).
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
         evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
         record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
@@ -216,13 +218,15 @@ def sweep(
     header = {"name": "sweep", "seed": seed, "dtype": dtype}
     form = _form(
         header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}),
-        evaluations=evaluations, record=record if isinstance(record, str) else list(record),
+        evaluations=evaluations, record=record if isinstance(record, str) else list(record), orbit=orbit,
+        sharpness=sharpness,
     )  # fmt: skip
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
-        None if targets is None else as_values(targets), trace, paths, form, evaluations or 0.0,
-        record=record if isinstance(record, str) else tuple(dict.fromkeys(record)),
+        None if targets is None else as_values(targets), trace, paths_of(paths, orbit, sharpness), form,
+        evaluations or 0.0,
+        record=record if isinstance(record, str) else tuple(dict.fromkeys(record)), orbit=orbit, sharpness=sharpness,
     )  # fmt: skip
     faults = trial.starts.faults(problem)
     if faults:

@@ -116,13 +116,18 @@ def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
 PATH_POINTS = 64
 
 
+def path_steps(steps: int, orbit: int = 0) -> tuple[int, ...]:
+    """The steps of a recorded path: log-spaced ones, and the last ``orbit`` of all."""
+    return tuple(sorted({*log_steps(steps, PATH_POINTS), *range(max(0, steps - orbit + 1), steps + 1)}))
+
+
 def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0, cut: bool = False) -> Shape:
     """The static shape of a trial's descents on a problem."""
     stride = layout_of(problem, steps).stride
     return Shape(
         steps,
         log_steps(steps, trial.trace, stride),
-        log_steps(steps, PATH_POINTS) if trial.paths else (),
+        path_steps(steps, trial.orbit) if trial.paths else (),
         len(targets_of(trial, problem)),
         problem.dim <= CLASSIFIED_DIMENSION,
         budget,
@@ -305,6 +310,7 @@ def describe_cell(
         "starts": trial.starts.describe() | {"num": len(grid.axes[-1])},
         "trace_steps": list(shape.trace_steps), "path_steps": list(shape.path_steps),
         "targets": list(targets_of(trial, choice.problem)), "paths": trial.paths,
+        "orbit": trial.orbit, "sharpness": trial.sharpness,
     }  # fmt: skip
 
 

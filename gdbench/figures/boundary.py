@@ -47,7 +47,7 @@ def theory_words(cell: Mapping[str, Any]) -> str:
 
 
 def best_in_theory(cell: Mapping[str, Any], y: str, at: Mapping[str, float]) -> list[dict[str, float]]:
-    """The setting with the fastest rate in the long run on a quadratic: of learning rate and momentum where ``y`` is the
+    """The setting with the fastest rate in the long run on a quadratic: learning rate and momentum where ``y`` is the
     momentum; else the learning rate, at each value of a parameter of the problem ``y``.
 
     Empty where theory is local: away from a minimizer another setting may be faster.

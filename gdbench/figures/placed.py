@@ -84,7 +84,9 @@ def place(results: Results, cell: Mapping[str, Any], x: str, y: str, at: Mapping
 
 
 def _nearest(grid: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Index of the nearest value of an ascending grid; runs of equal values, as slow axes have them, are looked up once."""
+    """Index of the nearest value of an ascending grid; equal values in a row, as slow axes have them, are looked up
+    once.
+    """
     middles = (grid[1:] + grid[:-1]) / 2
     begin = np.flatnonzero(np.r_[len(values) > 0, values[1:] != values[:-1]])
     if 4 * len(begin) > len(values):

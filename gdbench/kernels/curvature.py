@@ -124,3 +124,74 @@ def _derivatives(problem: Problem) -> Any:
         return gradient(x), jax.jacfwd(gradient)(x)
 
     return jit(jax.vmap(at, (0, None, None)))
+
+
+LANCZOS = 40
+"""Products with the Hessian after which its largest eigenvalue is taken, where it is not formed: they come within a
+relative 1e-6 of it on the networks here."""
+
+BATCH = 64
+"""Points that are looked at together."""
+
+
+def along(problem: Problem, points: np.ndarray, parameters: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """f and the largest eigenvalue of the Hessian at points [n, dim], each with its parameters [n], in float64.
+
+    On all the data of a stochastic problem. NaN where a point is not finite. Up to 64 dimensions the Hessian is formed;
+    beyond, the eigenvalue is that of ``LANCZOS`` steps of Lanczos' method with full reorthogonalisation (Golub and Van
+    Loan, Matrix Computations, section 10.1), never above the true one.
+    """
+    values, largest = np.full(len(points), np.nan), np.full(len(points), np.nan)
+    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+    with numerics(np.float64):
+        for i in range(0, len(finite), BATCH):
+            # Padded with the last one: one program.
+            rows = finite[np.minimum(np.arange(i, i + BATCH), len(finite) - 1)]
+            chosen = {name: value[rows].astype(np.float64) for name, value in parameters.items()}
+            f, matrices = _sharp(problem)(points[rows].astype(np.float64), problem.data, chosen)
+            matrices = np.asarray(matrices)
+            good = np.isfinite(matrices).all(axis=(1, 2))
+            ends = np.linalg.eigvalsh(np.where(good[:, None, None], matrices, 0.0))[:, -1]
+            values[rows], largest[rows] = np.asarray(f) + problem.offset, np.where(good, ends, np.nan)
+    return values, largest
+
+
+@functools.lru_cache(maxsize=64)
+def _sharp(problem: Problem) -> Any:
+    """(points [n, dim], data, parameters [n]) -> values [n], and matrices with the largest eigenvalues, jitted."""
+    unravel, dim = unravel_of(problem), problem.dim
+
+    def at(x: Any, data: Any, parameters: Any) -> Any:
+        def value(x: Any) -> Any:
+            return problem.objective(unravel(x), data, parameters)
+
+        if dim <= MOST_DIM:
+            return value(x), jax.jacfwd(jax.grad(value))(x)
+        return value(x), lanczos(lambda v: jax.jvp(jax.grad(value), (x,), (v,))[1], dim)
+
+    return jit(jax.vmap(at, (0, None, 0)))
+
+
+def lanczos(product: Any, dim: int) -> Any:
+    """The matrix [LANCZOS, LANCZOS], tridiagonal, of a symmetric one on the space that its products with a random
+    vector span: its largest eigenvalue is at most that of the whole, and nearly it.
+    """
+    first = jnp.asarray(np.random.default_rng(0).normal(size=dim))
+    basis = jnp.zeros((LANCZOS, dim)).at[0].set(first / jnp.linalg.norm(first))
+
+    def step(j: Any, carry: Any) -> Any:
+        basis, diagonal, beside = carry
+        w = product(basis[j])
+        # Where the space was used up the vector is 0, and an entry that lies between the eigenvalues is repeated.
+        diagonal = diagonal.at[j].set(jnp.where(jnp.any(basis[j] != 0), jnp.dot(w, basis[j]), diagonal[0]))
+        # Twice is enough (Giraud, Langou and Rozloznik 2005).
+        for _ in range(2):
+            w = w - basis.T @ (basis @ w)
+        length = jnp.linalg.norm(w)
+        more = length > 1e-10 * (jnp.max(jnp.abs(diagonal)) + jnp.max(beside))
+        following = jnp.where(more, w / jnp.where(more, length, 1), 0)
+        return basis.at[j + 1].set(following, mode="drop"), diagonal, beside.at[j].set(jnp.where(more, length, 0))
+
+    nought = jnp.zeros(LANCZOS)
+    _, diagonal, beside = jax.lax.fori_loop(0, LANCZOS, step, (basis, nought, nought))
+    return jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
