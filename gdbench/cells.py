@@ -80,13 +80,14 @@ class Timing:
     first_seconds: float = 0.0
     steady_seconds: float = 0.0
     descents: int = 0
+    first_descents: int = 0
 
     def add(self, seconds: float, descents: int) -> None:
         """Count a dispatch."""
         if self.descents:
             self.steady_seconds += seconds
         else:
-            self.first_seconds = seconds
+            self.first_seconds, self.first_descents = seconds, descents
         self.descents += descents
 
 

@@ -23,7 +23,7 @@ from gdbench.figures.grids import image, pixels, stride
 from gdbench.figures.lines import run_styles
 from gdbench.figures.placed import Placed, place
 from gdbench.figures.scale import Scale
-from gdbench.figures.style import number
+from gdbench.figures.style import number, strip_above
 from gdbench.measures.base import CONVERGED
 from gdbench.theory.of_cell import boundary_error, known_of
 
@@ -32,7 +32,10 @@ DIFFERENCE_MAP = "PuOr_r"
 
 FEWEST = 3
 MEASURED: dict[str, Any] = {"linestyle": "", "marker": "o", "ms": 3.2, "mew": 0.6, "mfc": "white", "mec": "black"}
-UNFINISHED = "unfinished"
+STRIP = 0.7
+"""Inches of the strip of differences."""
+
+TRAPPED, UNFINISHED = "trapped", "unfinished"
 THEORY: dict[str, Any] = {"color": "black", "lw": 1.2, "ls": (0, (4, 2))}
 
 
@@ -66,9 +69,10 @@ def data(results: Results, cell: str, y: str | None = None, at: Mapping[str, flo
 
     Returns:
         A row a learning rate (and value of ``y``): ``learning_rate``, ``y``, ``measured`` (median signed rate of the
-        most frequent outcome, NaN for none), ``theory``, ``difference``, ``settles`` (share that converged or was
-        still on its way), and what is the same at all rates: ``boundary`` (in theory), ``measured_boundary`` (between
-        the largest rate at which at least half settle and the next) and ``boundary_error``, its decades above theory's.
+        most frequent outcome, NaN for none), ``theory``, ``difference``, ``settles`` (share that came to rest
+        or was still on its way), and what is the same at all rates: ``boundary`` (in theory), ``measured_boundary``
+        (between the largest rate at which at least half settle and the next) and ``boundary_error``, its decades above
+        theory's.
     """
     chosen, at = cell_of(results, cell), at or {}
     placed = place(results, chosen, RATE, y or "start", at)
@@ -109,12 +113,12 @@ def data(results: Results, cell: str, y: str | None = None, at: Mapping[str, flo
 
 
 def _settles(placed: Placed, row: np.ndarray, column: np.ndarray, frame: DataFrame) -> np.ndarray:
-    """Share of the descents of each pixel that converged, or were still on their way when the budget ended."""
+    """Share of the descents of each pixel that came to rest, or were still on their way when the budget ended."""
     width = int(column.max()) + 1
     flat = row.astype(np.int64) * width + column
     # A cycle about the minimum is nearer than the start was, and settles nowhere.
     falling = (placed.code == OUTCOMES.index(UNFINISHED)) & (placed.rate < 0)
-    near = (placed.code == OUTCOMES.index(CONVERGED)) | falling
+    near = np.isin(placed.code, [OUTCOMES.index(name) for name in (CONVERGED, TRAPPED)]) | falling
     share = np.bincount(flat[near], minlength=int(flat.max()) + 1) / np.maximum(np.bincount(flat), 1)
     return share[frame["row"].to_numpy() * width + frame["column"].to_numpy()]
 
@@ -186,7 +190,7 @@ def _draw_lines(ax: Axes, frame: DataFrame) -> None:
     ax.plot(place_of_x, measured, gid="measured", **{**MEASURED, "mec": colour})
     # Divergence can be a hundred times faster than any convergence.
     ax.set(xlabel="learning rate", ylabel="signed rate", ylim=(1.15 * lowest or -1.0, -0.8 * lowest or 1.0))
-    strip = ax.inset_axes((0, 1.02, 1, 0.3))
+    strip = strip_above(ax, STRIP)
     half = 1.3 * frame.attrs["halfrange"]
     strip.plot(place_of_x, frame["difference"], color=colour, lw=1, marker="o", ms=2, gid="difference")
     strip.set(ylim=(-half, half), ylabel="measured\n− theory", xticks=[])
@@ -200,8 +204,6 @@ def _draw_lines(ax: Axes, frame: DataFrame) -> None:
             part.axvline(float(across.position(found)), color=colour, lw=0.9, gid="measured boundary")
         part.set_xlim(frame.attrs["extent"][:2])
     across.tick(ax.xaxis)
-    # The title stands above the strip.
-    ax.set_title(" ", pad=58)
 
 
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
@@ -228,10 +230,10 @@ FIGURE = Figure(
         "Measured minus theoretical signed rate, in decades of gap per step: theory's is that of the long run, "
         "2 log10 of the spectral radius of the update, and a measured one still holds what happens at first. Dashed: "
         "the largest stable learning rate in theory; circles or the full line: the measured one, between the largest "
-        "learning rate at which at least half of the descents converge, or are still on their way when the budget "
-        "ends, and the next. The title says how many decades it lies above theory's (the median and the largest; half "
-        "a step of the grid is the least that can be told). A local boundary is that at a minimizer; descents from far "
-        "away may stop converging before it. Grey: no rate."
+        "learning rate at which at least half of the descents come to rest, or are still on their way when the "
+        "budget ends, and the next. The title says how many decades it lies above theory's (the median and the "
+        "largest; half a step of the grid is the least that can be told). A local boundary is that at a minimizer; "
+        "descents from far away may stop converging before it. Grey: no rate."
     ),
     cases=cases,
     data=data,
@@ -239,5 +241,5 @@ FIGURE = Figure(
     share=share,
     finish=finish,
     panel=(4.0, 3.4),
-    extra=lambda frames: 0.0 if frames[0].attrs["y"] is not None else 0.3,
+    extra=lambda frames: 0.0 if frames[0].attrs["y"] is not None else STRIP + 0.1,
 )

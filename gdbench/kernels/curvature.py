@@ -37,13 +37,15 @@ Ends = list[float] | None
 def ends_of(problem: Problem, settings: Sequence[Mapping[str, float]]) -> tuple[list[Ends], bool]:
     """Smallest and largest eigenvalue of the Hessian at each setting of the parameters, and whether they are local.
 
-    What the problem states is taken; else the Hessian tells: anywhere where it is the same everywhere, or at the
-    flattest known minimizer, beyond whose boundary none is stable. None where neither is known, where a minimizer is no
-    stationary point (a kink, the edge of a box), or above 64 dimensions.
+    What the problem states is taken, unless that is local and there are several minimizers; else the Hessian tells: at
+    any point where it is the same everywhere, or at the flattest known minimizer, beyond whose boundary none is stable.
+    None where neither is known, where minimizers are no stationary points (kinks, edges of a box), or above 64
+    dimensions.
     """
-    stated = problem.curvature
-    if stated is not None:
-        return [[float(end) for end in stated(setting)] for setting in settings], problem.curvature_is_local
+    several = problem.minimizers is not None and len(problem.minimizers) > 1 and problem.curvature_is_local
+    if problem.curvature is not None and not several:
+        stated = [problem.curvature(setting) for setting in settings]
+        return [[float(end) for end in ends] for ends in stated], problem.curvature_is_local
     if problem.dim > MOST_DIM or problem.stochastic:
         return [None] * len(settings), True
     key = saved.key_of("ends", code_identity(problem), settings) if only_ours(problem) else None
