@@ -13,7 +13,7 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.boundary import RATE, stability_boundary, theory_words
-from gdbench.figures.choose import axes_of, cell_of, floats, heading, known, parameter_values, place, ran, rows
+from gdbench.figures.choose import axes_of, cell_of, floats, heading, keep, known, parameter_values, place, ran, rows
 from gdbench.figures.scale import scale_of
 from gdbench.figures.style import number
 
@@ -52,7 +52,7 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None, coo
     """
     chosen = cell_of(results, cell)
     table = rows(results, chosen, ["path"], at)
-    table = table[known(table, "path")]
+    table = keep(table, known(table, "path"))
     if table.empty:
         return DataFrame()
     paths = np.stack([np.asarray(path, float) for path in table["path"]])
@@ -93,12 +93,12 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     """A dot a place, darker where iterates come more often, and the boundary."""
     scale = frame.attrs["scale"]
     order = frame.sort_values("visits", kind="stable")
-    norm = LogNorm(1, max(float(order["visits"].max()), 2.0))
+    norm = LogNorm(1, max(float(floats(order, "visits").max(initial=0.0)), 2.0))
     place_of = scale.position(order[RATE].to_numpy())
     ax.scatter(place_of, order["x"], c=order["visits"], s=1.6, lw=0, cmap=INK, norm=norm, rasterized=True, gid="orbit")
-    edge = frame["boundary"].dropna()
-    if len(edge):
-        ax.axvline(float(scale.position(edge.iloc[0])), gid="theory", **LINE)
+    edge = np.unique(floats(frame, "boundary"))
+    if np.isfinite(edge[:1]).any():
+        ax.axvline(float(scale.position(edge[0])), gid="theory", **LINE)
     ax.set(xlabel="learning rate", ylabel=frame.attrs["label"], xlim=scale.extent())
     scale.tick(ax.xaxis)
 

@@ -68,7 +68,8 @@ def place(results: Results, cell: Mapping[str, Any], x: str, y: str, at: Mapping
             values = piece[name].to_numpy()
             parts[axis].append(np.asarray(values if name == "start" else _nearest(grids[name], values), np.int32))
         parts["code"].append(outcome_codes(piece))
-        parts["rate"].append(np.asarray(piece["rate"], np.result_type(piece["rate"].dtype, np.float32)))
+        single = piece["rate"].dtype == np.float32
+        parts["rate"].append(piece["rate"].to_numpy(dtype=np.float32 if single else np.float64, na_value=np.nan))
         if key in piece:
             _note_starts(keys, piece, key)
     made = {name: np.concatenate(arrays) for name, arrays in parts.items()}

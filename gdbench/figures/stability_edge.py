@@ -13,7 +13,19 @@ from pandas import DataFrame
 
 from gdbench import catalogue
 from gdbench.figures.base import Figure, Picture, Results
-from gdbench.figures.choose import axes_of, cell_of, heading, known, parameter_values, place, ran, rows, where
+from gdbench.figures.choose import (
+    axes_of,
+    cell_of,
+    floats,
+    heading,
+    keep,
+    known,
+    parameter_values,
+    place,
+    ran,
+    rows,
+    where,
+)
 from gdbench.figures.style import DASHES, LINE_COLOURS, number, strip_above
 from gdbench.theory.forms import ClosedForm
 
@@ -51,11 +63,11 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None) -> 
     """
     chosen = cell_of(results, cell)
     table = rows(results, chosen, ["path_f", "sharpness"], at)
-    table = table[known(table, "sharpness")]
+    table = keep(table, known(table, "sharpness"))
     if table.empty:
         return DataFrame()
-    table = table.sort_values(["instance", "seed", "start"], kind="stable")
-    table = where(table, {name: float(table[name].iloc[0]) for name in ("instance", "seed", "start")})
+    for name in ("instance", "seed", "start"):
+        table = where(table, {name: float(floats(table, name).min())})
     names = list(axes_of(chosen, "hyperparameter"))
     table = table.sort_values(names) if names else table
     shown = np.unique(np.linspace(0, len(table) - 1, min(MOST_LINES, len(table))).round().astype(int))
@@ -95,16 +107,18 @@ def _limit(cell: Mapping[str, Any], setting: Mapping[str, float]) -> float:
 def draw(ax: Axes, frame: DataFrame) -> None:
     """Sharpness against the step with the limit of each setting, and the values in a strip above."""
     strip = strip_above(ax, STRIP)
-    for i, line in frame.groupby("line", sort=True):
-        style: dict[str, Any] = {"color": LINE_COLOURS[int(i)], "ls": DASHES[int(i) % len(DASHES)], "lw": 1.3}
-        step = line["step"].to_numpy() + 1
+    for i in range(len(frame.attrs["texts"])):
+        line = keep(frame, frame["line"] == i)
+        style: dict[str, Any] = {"color": LINE_COLOURS[i], "ls": DASHES[i % len(DASHES)], "lw": 1.3}
+        step, limit = floats(line, "step") + 1, floats(line, "limit")
         ax.plot(step, line["sharpness"], gid="sharpness", **style)
-        ax.axhline(line["limit"].iloc[0], color=style["color"], gid="limit", **LIMIT)
+        ax.axhline(limit[0] if len(limit) else np.nan, color=style["color"], gid="limit", **LIMIT)
         strip.plot(step, line["f"], **style)
-    last = max(float(frame["step"].max()), 1.0) + 1
+    last = max(float(floats(frame, "step").max()), 1.0) + 1
     for part in (ax, strip):
         part.set(xscale="log", xlim=(1, last))
-    sharp, limits = frame["sharpness"].to_numpy(), np.unique(frame["limit"][np.isfinite(frame["limit"])])
+    sharp, limits = floats(frame, "sharpness"), np.unique(floats(frame, "limit"))
+    limits = limits[np.isfinite(limits)]
     top = min(np.nanmax(sharp), FAR * limits.max()) if len(limits) else np.nanmax(sharp)
     top = max(top, *limits, 0.0)
     positive = sharp[sharp > 0]
@@ -112,7 +126,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         ax.set(yscale="log", ylim=(0.7 * positive.min(), 1.5 * top))
     else:
         ax.set_ylim(min(0.0, float(np.nanmin(sharp))), 1.1 * top or 1.0)
-    if (frame["f"] > 0).any():
+    if (floats(frame, "f") > 0).any():
         strip.set_yscale("log")
     strip.set_ylabel(frame.attrs["value"])
     strip.tick_params(which="both", labelbottom=False)

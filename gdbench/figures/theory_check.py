@@ -83,9 +83,8 @@ def data(results: Results, cell: str, y: str | None = None, at: Mapping[str, flo
         placed = Placed(placed.x, np.zeros_like(placed.y), (placed.scales[0], one), placed.code, placed.rate)
     strides = stride(len(placed.scales[1].values)), stride(len(placed.scales[0].values))
     row, column = placed.y // strides[0], placed.x // strides[1]
-    frame = pixels(placed.code, placed.rate, row, column)[["row", "column", "rate"]].rename(
-        columns={"rate": "measured"}
-    )
+    shown = pixels(placed.code, placed.rate, row, column)
+    frame = DataFrame({"row": shown["row"], "column": shown["column"], "measured": shown["rate"]})
     rates, others = (np.array(scale.values)[::width] for scale, width in zip(placed.scales, strides[::-1], strict=True))
     frame.insert(2, RATE, rates[frame["column"]])
     if y is not None:
@@ -170,7 +169,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     )  # fmt: skip
     lines = frame.groupby("row", sort=True).first()
     across, up = frame.attrs["scales"]
-    height = np.linspace(*extent[2:], 2 * len(lines) + 1)[1::2]
+    height = np.linspace(extent[2], extent[3], 2 * len(lines) + 1)[1::2]
     ax.plot(across.position(lines["boundary"].to_numpy()), height, gid="theory", **THEORY)
     sparse = slice(None, None, stride(len(lines), 40))
     ax.plot(across.position(lines["measured_boundary"].to_numpy())[sparse], height[sparse], gid="measured", **MEASURED)
@@ -193,9 +192,9 @@ def _draw_lines(ax: Axes, frame: DataFrame) -> None:
     strip = strip_above(ax, STRIP)
     half = 1.3 * frame.attrs["halfrange"]
     strip.plot(place_of_x, frame["difference"], color=colour, lw=1, marker="o", ms=2, gid="difference")
-    strip.set(ylim=(-half, half), ylabel="measured\n− theory", xticks=[])
+    strip.set(ylim=(-half, half), xticks=[])
+    strip.set_ylabel("measured\n− theory", fontsize=7)
     strip.yaxis.set_major_locator(MaxNLocator(3, symmetric=True))
-    strip.yaxis.label.set_size(7)
     for part in (ax, strip):
         part.axhline(0, color="0.7", lw=0.7, zorder=0)
         part.axvline(float(across.position(edge)), **{**THEORY, "lw": 0.9})

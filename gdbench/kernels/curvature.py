@@ -152,7 +152,7 @@ def along(problem: Problem, points: np.ndarray, parameters: Mapping[str, np.ndar
             chosen = {name: value[rows].astype(np.float64) for name, value in parameters.items()}
             f, matrices = _sharp(problem)(points[rows].astype(np.float64), problem.data, chosen)
             matrices = np.asarray(matrices)
-            good = np.isfinite(matrices).all(axis=(1, 2))
+            good = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
             ends = np.linalg.eigvalsh(np.where(good[:, None, None], matrices, 0.0))[:, -1]
             values[rows], largest[rows] = np.asarray(f) + problem.offset, np.where(good, ends, np.nan)
     return values, largest
