@@ -26,14 +26,14 @@ LINE: dict[str, Any] = {"color": "#D55E00", "lw": 1.2, "ls": (0, (4, 2))}
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
-    """The cells that keep the last iterates of their paths, at three learning rates or more."""
-    return [
-        {"cell": cell["id"]} | ({"at": at} if at else {})
-        for cell in ran(results)
-        if cell.get("orbit")
-        and len(axes_of(cell, "hyperparameter").get(RATE, {"values": []})["values"]) >= FEWEST_RATES
-        for at in parameter_values(cell)
-    ]
+    """The cells that keep the last iterates of their paths, at three learning rates or more; not where all are lost."""
+    found = []
+    for cell in ran(results):
+        rates = axes_of(cell, "hyperparameter").get(RATE, {"values": []})["values"]
+        if cell.get("orbit") and len(rates) >= FEWEST_RATES:
+            held = [at for at in parameter_values(cell) if len(_last(results, cell, at)[0])]
+            found += [{"cell": cell["id"]} | ({"at": at} if at else {}) for at in held]
+    return found
 
 
 def data(results: Results, cell: str, at: Mapping[str, float] | None = None, coordinate: int = 0) -> DataFrame:
@@ -51,15 +51,10 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None, coo
         the range of all iterates wide.
     """
     chosen = cell_of(results, cell)
-    table = rows(results, chosen, ["path"], at)
-    table = keep(table, known(table, "path"))
-    if table.empty:
+    rate, last = _last(results, chosen, at)
+    if not len(rate):
         return DataFrame()
-    paths = np.stack([np.asarray(path, float) for path in table["path"]])
-    kept = min(chosen["orbit"], len(chosen["path_steps"]))
-    last = paths.reshape(len(paths), -1, chosen["problem"]["dim"])[:, -kept:, coordinate]
-    whole = np.isfinite(last).all(axis=1)
-    frame = _visits(floats(table, RATE)[whole], last[whole])
+    frame = _visits(rate, last[:, :, coordinate])
     frame["boundary"] = stability_boundary(chosen, frame, at or {})
     fixed = [f"{name.replace('_', ' ')} {number(value)}" for name, value in (at or {}).items()]
     values = np.unique(axes_of(chosen)[RATE]["values"])
@@ -70,15 +65,23 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None, coo
         "label": "x" if chosen["problem"]["dim"] == 1 else f"coordinate {coordinate} of x",
         "words": theory_words(chosen)
         + (" (2/f″ at the minimizer)" if chosen["optimizer"]["theory"] == "gradient_descent" else ""),
-        "kept": kept,
     }
     return frame
 
 
+def _last(results: Results, cell: Mapping[str, Any], at: Mapping[str, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Learning rate [descents] and last iterates [descents, n, dim] of the stored paths that reached the end."""
+    table = rows(results, cell, ["path"], at)
+    table = keep(table, known(table, "path"))
+    count, dim = len(cell["path_steps"]), cell["problem"]["dim"]
+    paths = np.array([np.asarray(path, float) for path in table["path"]]).reshape(-1, count, dim)
+    last = paths[:, -min(cell["orbit"], count) :]
+    whole = np.isfinite(last).all(axis=(1, 2))
+    return floats(table, RATE)[whole], last[whole]
+
+
 def _visits(rate: np.ndarray, last: np.ndarray) -> DataFrame:
     """Places that the iterates [descents, n] of each learning rate [descents] visit."""
-    if not last.size:
-        return DataFrame({RATE: [], "x": [], "visits": []})
     low, high = last.min(), last.max()
     bins = np.clip((last - low) / ((high - low) or 1.0) * BINS, 0, BINS - 1).astype(int)
     rates, column = np.unique(rate, return_inverse=True)
