@@ -21,7 +21,8 @@ STEADY: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5}
 
 def timed(results: Results) -> list[dict[str, Any]]:
     """Timings of the cells that ran here; what came from another run has none."""
-    return [entry for entry in getattr(results, "timing", []) if entry["descents"]]
+    told = getattr(results, "timing", [])
+    return [one for one in told if one["descents"] and sum(one[f"{part}_seconds"] for part in PARTS) > 0]
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
