@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
+from gdbench.figures.choose import floats
 from gdbench.figures.lines import legend_layout, run_styles
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.style import line_handles
@@ -78,6 +79,9 @@ def _machine(results: Results) -> str:
 def draw(ax: Axes, frame: DataFrame) -> None:
     """A dot a cell for its steady speed, below it a ring for all of its time; the line between is compiling."""
     ax.set(xscale="log", yscale="log", xlabel="descents of the cell", ylabel="descent-steps a second")
+    # One cell alone, or all of one size, span no range by themselves.
+    lanes, speed = floats(frame, "descents"), frame[["steady", "whole"]].to_numpy()
+    ax.set(xlim=(lanes.min() / 1.5, lanes.max() * 1.5), ylim=(np.nanmin(speed) / 2, np.nanmax(speed) * 2))
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         colour = frame.attrs["styles"][label]["color"]
         ax.vlines(group["descents"], group["whole"], group["steady"], color=colour, lw=0.8, alpha=0.6)

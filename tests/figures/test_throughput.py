@@ -50,6 +50,12 @@ def test_cells_that_came_from_another_run_are_left_out(timed):
     assert throughput.cases(results) == []
 
 
+def test_one_cell_alone_is_drawn(timed):
+    results = timed()
+    results.timing = results.timing[:1]
+    render(throughput.FIGURE, results, throughput.cases(results)).canvas.draw()
+
+
 def test_it_is_drawn(timed, tmp_path):
     results = timed(first_descents=400)
     picture = render(throughput.FIGURE, results, throughput.cases(results))
