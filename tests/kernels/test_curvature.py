@@ -118,6 +118,7 @@ def test_lanczos_finds_the_largest_eigenvalue(eigenvalues):
     assert np.linalg.eigvalsh(small)[-1] == pytest.approx(eigenvalues.max(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_gradient_descent_ends_just_below_what_its_rate_can_bear():
     # (x^2 y^2 - 1)^2 / 4 has minima of every curvature from 4 on; a large rate drives it to one of just below 2/rate.
     def product(x):
