@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from gdbench.contracts import CONVERGED, RESTS, TRAPPED
 from gdbench.errors import CellError
-from gdbench.kernels import execute, host, native_program, rest
+from gdbench.kernels import curvature, execute, host, native_program, rest
 from gdbench.plan import CLASSIFIED_DIMENSION, Cell, noise_word, thresholds
 from gdbench.rows import to_table
 from gdbench.suite import Trial
@@ -80,13 +80,14 @@ class Timing:
     first_seconds: float = 0.0
     steady_seconds: float = 0.0
     descents: int = 0
+    first_descents: int = 0
 
     def add(self, seconds: float, descents: int) -> None:
         """Count a dispatch."""
         if self.descents:
             self.steady_seconds += seconds
         else:
-            self.first_seconds = seconds
+            self.first_seconds, self.first_descents = seconds, descents
         self.descents += descents
 
 
@@ -172,10 +173,25 @@ class CellRun:
                 begin = time.perf_counter()
                 progress.advance(size)
         records = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if self.cell.info["sharpness"]:
+            records |= self._sharpness(instance, lanes, records["path"], self.cell.paths_of(first, last))
         return to_table(
             self.cell.info, self.cell.grid.coordinates(first, last), np.asarray(lanes.x0), records,
             self._rests(instance, lanes, records, limits), self.cell.paths_of(first, last),
         )  # fmt: skip
+
+    def _sharpness(
+        self, instance: int, lanes: execute.Lane, paths: np.ndarray, sampled: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Value and largest Hessian eigenvalue at the points of the sampled paths, NaN in the others."""
+        problem, (_, points, dim) = self.cell.choice.instances[instance], paths.shape
+        chosen = {name: np.repeat(np.asarray(v)[sampled], points) for name, v in lanes.parameters.items()}
+        found = curvature.along(problem, paths[sampled].reshape(-1, dim), chosen)
+        records = {}
+        for name, values in zip(("path_f", "sharpness"), found, strict=True):
+            records[name] = np.full(paths.shape[:2], np.nan)
+            records[name][sampled] = values.reshape(-1, points)
+        return records
 
     def _rests(
         self, instance: int, lanes: execute.Lane, records: dict[str, np.ndarray], limits: execute.Thresholds

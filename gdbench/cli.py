@@ -232,6 +232,25 @@ def report(
         print(page)
 
 
+@app.command("map")
+def full_map(
+    run: RUN,
+    out: Annotated[Path, typer.Option(help="PNG file to write")],
+    x: Annotated[str, typer.Option(help="horizontal axis")] = "learning_rate",
+    y: Annotated[str, typer.Option(help="vertical axis, upwards")] = "start",
+    cell: Annotated[str | None, typer.Option(help="id of the cell, where several have both axes")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Write the region map of a cell with a pixel for every point of its grid, however large it is."""
+    from gdbench.face import load
+
+    path = load(run_path(run)).full_map(out, x, y, cell)
+    if as_json:
+        terminal.print_json({"map": str(path)})
+    else:
+        print(path)
+
+
 @app.command()
 def export(
     run: RUN,

@@ -19,7 +19,7 @@ from gdbench.grid import Starts, as_starts, as_values, default_start
 from gdbench.pytrees import is_tree, points_of
 from gdbench.results import Results
 from gdbench.results import load as read_run
-from gdbench.suite import Suite, Trial, build_suite, describe_suite, read_suite
+from gdbench.suite import Suite, Trial, build_suite, describe_suite, paths_of, read_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,13 @@ class Run:
         """Region maps over two axes, one panel for every cell that has both."""
         return _map(self.results, x, y)
 
+    def full_map(self, path: str | Path, x: str = "learning_rate", y: str = "start", cell: str | None = None) -> Path:
+        """Write the region map of a cell as PNG with a pixel for every point of its grid, however large it is.
+
+        ``cell`` is the id of one of ``cells``, needed where several have both axes.
+        """
+        return _full_map(self.results, Path(path), x, y, cell)
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the report (one HTML page, its figures, a Markdown summary) and give the page's path."""
         from gdbench.report import write_report
@@ -102,19 +109,35 @@ class Sweep:
 
 
 def _map(results: Results, x: str, y: str) -> Figure:
-    results.need_whole("a map")
     from gdbench.figures import base, region_map
 
-    axes = {axis["name"] for cell in results.cells for axis in cell["axes"]}
+    cases = [{"cell": cell["id"], "x": x, "y": y} for cell in _mapped(results, x, y)]
+    return base.render(region_map.FIGURE, results, cases)
+
+
+def _full_map(results: Results, path: Path, x: str, y: str, cell: str | None) -> Path:
+    from gdbench.figures.full_map import write_full_map
+
+    cells = {one["id"]: one for one in _mapped(results, x, y)}
+    if cell is None and len(cells) != 1:
+        told = ", ".join(f"{i} ({c['optimizer']['label']} on {c['problem']['label']})" for i, c in cells.items())
+        raise SuiteError([f"{len(cells)} cells vary along {x!r} and {y!r}: name one of them by its id: {told}"])
+    if cell is not None and cell not in cells:
+        raise SuiteError([f"no cell {cell!r} varies along {x!r} and {y!r}: {did_you_mean(cell, cells)}"])
+    return write_full_map(results, path, cells[cell or next(iter(cells))], x, y)
+
+
+def _mapped(results: Results, x: str, y: str) -> list[dict[str, Any]]:
+    """The cells that vary along both axes."""
+    results.need_whole("a map")
+    axes = {axis["name"] for cell in results.cells for axis in cell["axes"] if len(axis["values"]) > 1}
     for name in (x, y):
         if name not in axes:
             raise SuiteError([f"nothing varies along {name!r}: {did_you_mean(name, axes)}"])
-    cases = [
-        {"cell": cell["id"], "x": x, "y": y}
-        for cell in results.cells
-        if {x, y} <= {axis["name"] for axis in cell["axes"]}
-    ]
-    return base.render(region_map.FIGURE, results, cases)
+    return [
+        cell for cell in results.cells
+        if {x, y} <= {axis["name"] for axis in cell["axes"] if len(axis["values"]) > 1}
+    ]  # fmt: skip
 
 
 def sweep(
@@ -133,6 +156,8 @@ def sweep(
     targets: Any = None,
     trace: int = 0,
     paths: int = 0,
+    orbit: int = 0,
+    sharpness: bool = False,
     outcomes: Mapping[str, float] | None = None,
     evaluations: float | None = None,
     record: str | Sequence[str] = "outcome",
@@ -161,6 +186,8 @@ def sweep(
         targets: τ of the targets f* + τ S whose first hits are recorded.
         trace: points of the recorded convergence curve.
         paths: descents whose iterates are recorded.
+        orbit: last iterates that every recorded path keeps, one by one; of 1,024 paths where ``paths`` says nothing.
+        sharpness: whether value and largest Hessian eigenvalue are recorded at the points of the paths (16 by default).
         outcomes: thresholds in place of the problem's own: tolerance, scale, gradient_scale.
         evaluations: no step of a descent is begun once it has spent so much, f + g + 2 hvp; ``steps`` caps it.
         record: what is kept of a descent: "outcome", or "full", which counts overshoots and keeps the last gradient
@@ -191,13 +218,15 @@ def sweep(
     header = {"name": "sweep", "seed": seed, "dtype": dtype}
     form = _form(
         header, steps=steps, seeds=seeds, trace=trace, paths=paths, outcomes=dict(outcomes or {}),
-        evaluations=evaluations, record=record if isinstance(record, str) else list(record),
+        evaluations=evaluations, record=record if isinstance(record, str) else list(record), orbit=orbit,
+        sharpness=sharpness,
     )  # fmt: skip
     trial = Trial(
         "sweep", (choice,), (choose_optimizer({"name": rule, **axes}, None),), steps,
         as_starts(x0 if x0 is not None else starts if starts is not None else {"kind": "default"}), seeds,
-        None if targets is None else as_values(targets), trace, paths, form, evaluations or 0.0,
-        record=record if isinstance(record, str) else tuple(dict.fromkeys(record)),
+        None if targets is None else as_values(targets), trace, paths_of(paths, orbit, sharpness), form,
+        evaluations or 0.0,
+        record=record if isinstance(record, str) else tuple(dict.fromkeys(record)), orbit=orbit, sharpness=sharpness,
     )  # fmt: skip
     faults = trial.starts.faults(problem)
     if faults:

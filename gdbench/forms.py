@@ -177,6 +177,8 @@ class Experiment(Form):
     targets: AxisValues | None = Field(None, description="τ of the targets f* + τ S whose first hits are recorded")
     trace: int = Field(0, ge=0, le=10_000, description="points of the recorded convergence curve")
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
+    orbit: int = Field(0, ge=0, le=10_000, description="last iterates that every recorded path keeps, one by one")
+    sharpness: bool = Field(False, description="value and largest Hessian eigenvalue at the points of recorded paths")
     quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
     record: Record = Field(
         "outcome",

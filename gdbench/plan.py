@@ -19,7 +19,7 @@ from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, VALUES, Cost, Optim
 from gdbench.errors import NotApplicableError, SuiteError
 from gdbench.grid import Grid
 from gdbench.identity import code_identity, numerical_code, only_ours
-from gdbench.kernels import execute, scale
+from gdbench.kernels import curvature, execute, scale
 from gdbench.kernels.descent import Descent, layout_of
 from gdbench.kernels.layout import Shape, window_length
 from gdbench.suite import Suite, Trial, grid_of
@@ -116,13 +116,18 @@ def log_steps(steps: int, points: int, stride: int = 1) -> tuple[int, ...]:
 PATH_POINTS = 64
 
 
+def path_steps(steps: int, orbit: int = 0) -> tuple[int, ...]:
+    """The steps of a recorded path: log-spaced ones, and the last ``orbit`` of all."""
+    return tuple(sorted({*log_steps(steps, PATH_POINTS), *range(max(0, steps - orbit + 1), steps + 1)}))
+
+
 def shape_of(trial: Trial, problem: Problem, steps: int, budget: float = 0.0, cut: bool = False) -> Shape:
     """The static shape of a trial's descents on a problem."""
     stride = layout_of(problem, steps).stride
     return Shape(
         steps,
         log_steps(steps, trial.trace, stride),
-        log_steps(steps, PATH_POINTS) if trial.paths else (),
+        path_steps(steps, trial.orbit) if trial.paths else (),
         len(targets_of(trial, problem)),
         problem.dim <= CLASSIFIED_DIMENSION,
         budget,
@@ -254,6 +259,9 @@ def make_cell(
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if error is None and info["optimizer"]["theory"]:
+        # What theory is told decides no row, so it has no part in the identity.
+        info["problem"] |= describe_curvature(problem, tuple((n, v.values) for n, v in choice.axes.items()))
     return Cell(
         info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
         _shard_lanes(descent, block), platform, error,
@@ -322,6 +330,7 @@ def describe_cell(
         "starts": trial.starts.describe() | {"num": len(grid.axes[-1])},
         "trace_steps": list(shape.trace_steps), "path_steps": list(shape.path_steps),
         "targets": list(targets_of(trial, choice.problem)), "paths": trial.paths,
+        "orbit": trial.orbit, "sharpness": trial.sharpness,
     }  # fmt: skip
 
 
@@ -355,6 +364,17 @@ def describe_problem(choice: ProblemChoice, limits: execute.Thresholds | None) -
     }  # fmt: skip
 
 
+@functools.lru_cache(maxsize=4096)
+def describe_curvature(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> dict[str, Any]:
+    """Ends of the Hessian's spectrum at the defaults of the problem's parameters, and at each setting of their axes."""
+    settings = [dict(problem.parameters), *_settings(problem, axes)]
+    try:
+        (default, *each), local = curvature.ends_of(problem, settings)
+    except Exception:  # a function that can be differentiated once alone, whatever it raises, has no theory; it may run
+        return {}
+    return {"curvature": default, "curvature_is_local": local, "curvatures": each}
+
+
 def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 0) -> execute.Thresholds:
     """The thresholds of the outcomes, arrays with one entry for each setting of the parameter axes."""
     problem, own = choice.instances[instance], trial.outcomes
@@ -377,12 +397,16 @@ def thresholds(choice: ProblemChoice, trial: Trial, dtype: str, instance: int = 
 
 @functools.lru_cache(maxsize=4096)
 def _scales(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> list[tuple[float, float]]:
+    return scale.scales_of(problem, _settings(problem, axes))
+
+
+def _settings(problem: Problem, axes: tuple[tuple[str, tuple[float, ...]], ...]) -> list[dict[str, float]]:
+    """The parameters of a problem at each point of the grid of their axes, in its order."""
     names = [name for name, _ in axes]
-    settings = [
+    return [
         {**problem.parameters, **dict(zip(names, values, strict=True))}
         for values in np.stack([m.ravel() for m in np.meshgrid(*[v for _, v in axes], indexing="ij")], 1)
     ] if axes else [dict(problem.parameters)]  # fmt: skip
-    return scale.scales_of(problem, settings)
 
 
 def noise_word(problem: Problem) -> int:

@@ -15,6 +15,9 @@ SCHEMA_VERSION = "2"
 CONSTANT_COLUMNS = ("cell", "experiment", "problem", "optimizer", "dtype")
 """Columns that are the same in all rows of a cell: not stored in its files, added when they are read."""
 
+ALONG_PATH = ("path_f", "sharpness")
+"""Value, and largest eigenvalue of the Hessian, at the points of a recorded path."""
+
 CATEGORIES = {"outcome": OUTCOMES, "rest": RESTS, "flag": FLAGS}
 _CATEGORY = pa.dictionary(pa.int8(), pa.string())
 
@@ -126,6 +129,7 @@ def _asked(info: dict[str, Any], records: dict[str, np.ndarray], real: Any, samp
     if "path" in records:
         flat = records["path"].reshape(len(sampled), -1)
         columns["path"] = _lists(flat, real, ~sampled)
+    columns |= {name: _lists(records[name], real, ~sampled) for name in ALONG_PATH if name in records}
     return columns
 
 
@@ -206,4 +210,6 @@ def empty_schema(infos: list[dict[str, Any]]) -> pa.Schema:
         fields |= {"hits": pa.list_(pa.int32())} | {f"hits_{name}": pa.list_(pa.float64()) for name in EVALUATIONS}
     if any(i["path_steps"] for i in infos):
         fields["path"] = pa.list_(real)
+    if any(i.get("sharpness") for i in infos):
+        fields |= dict.fromkeys(ALONG_PATH, pa.list_(real))
     return pa.schema(list(fields.items()))

@@ -51,6 +51,8 @@ class Trial:
     evaluations: float = 0.0
     quick: bool | str = True
     record: str | tuple[str, ...] = "outcome"
+    orbit: int = 0
+    sharpness: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,9 +228,19 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
         faults += [f"{where}: the {what} {label!r} stands there twice: give one a label of its own" for label in twice]
     return Trial(
         name, tuple(problems), tuple(optimizers), experiment.steps, experiment.starts, experiment.seeds,
-        experiment.targets, experiment.trace, experiment.paths, experiment.outcomes,
-        experiment.evaluations or 0.0, experiment.quick, experiment.record,
+        experiment.targets, experiment.trace,
+        paths_of(experiment.paths, experiment.orbit, experiment.sharpness), experiment.outcomes,
+        experiment.evaluations or 0.0, experiment.quick, experiment.record, experiment.orbit, experiment.sharpness,
     )  # fmt: skip
+
+
+ORBITS, SHARP = 1024, 16
+"""Paths recorded where orbits, or sharpness along paths, are asked for and nothing is said of paths."""
+
+
+def paths_of(paths: int, orbit: int, sharpness: bool) -> int:
+    """How many paths are recorded."""
+    return paths or (ORBITS if orbit else SHARP if sharpness else 0)
 
 
 def _added(
@@ -362,7 +374,8 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
                 ],
                 "steps": trial.steps, "starts": trial.starts.describe(), "seeds": trial.seeds,
                 "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
-                "evaluations": trial.evaluations or None, "record": trial.record,
+                "evaluations": trial.evaluations or None, "record": trial.record, "orbit": trial.orbit,
+                "sharpness": trial.sharpness,
                 "outcomes": trial.outcomes.model_dump(),
             }
             for trial in trials

@@ -1,4 +1,4 @@
-"""What theory says of the largest stable learning rate in a map."""
+"""What theory says in a map: the largest stable learning rate, the rate at each pixel, the best setting."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame
 
-from gdbench import catalogue
-from gdbench.figures.choose import axes_of
-from gdbench.theory.forms import ClosedForm
+from gdbench.figures.choose import axes_of, floats
+from gdbench.theory.of_cell import Known, is_local, known_of
 
-NEEDED = ("condition", "momentum")
-"""Axes that move every boundary; a closed form names its further ones."""
+RATE = "learning_rate"
+
+
+def known(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> Known | None:
+    """The closed form of a cell at the axes of each row, where ``at`` holds others."""
+    shown = {name: floats(frame, name) for name in axes_of(cell, "hyperparameter", "parameter") if name in frame}
+    return known_of(cell, {**at, **shown})
 
 
 def stability_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
@@ -21,24 +25,44 @@ def stability_boundary(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[st
 
     NaN throughout where there is none, or where something that it depends on is not held at one value.
     """
-    nowhere = np.full(len(frame), np.nan)
-    curvature, name = cell["problem"]["curvature"], cell["optimizer"]["theory"]
-    form = catalogue.gather("gdbench.theory", ClosedForm).get(name) if name else None
-    if form is None or curvature is None:
-        return nowhere
-    shown = {name: frame[name].to_numpy() for name in axes_of(cell) if name in frame.columns}
-    known = {**_held(cell), **at, **shown}
-    parameters = {axis["name"] for axis in cell["axes"] if axis["kind"] == "parameter"}
-    # A quadratic's condition is its largest curvature; how another parameter bends a function is not stored.
-    needed = (*NEEDED, *form.further)
-    if parameters - {"condition"} or any(name in axes_of(cell) and name not in known for name in needed):
-        return nowhere
-    largest, momentum = known.get("condition", curvature[1]), known.get("momentum", 0.0)
-    further = {name: known[name] for name in form.further}
-    return np.broadcast_to(np.asarray(form.boundary(largest, momentum, **further), dtype=float), nowhere.shape).copy()
+    found = known(cell, frame, at)
+    return np.full(len(frame), np.nan) if found is None else np.broadcast_to(found.boundary(), len(frame)).copy()
 
 
-def _held(cell: Mapping[str, Any]) -> dict[str, float]:
-    """Hyperparameters of a fixed value, and axes of one value."""
-    fixed = {name: value for name, value in cell["optimizer"]["hyperparameters"].items() if value is not None}
-    return fixed | {axis["name"]: axis["values"][0] for axis in cell["axes"] if len(axis["values"]) == 1}
+def rate_in_theory(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
+    """Decades of gap per step in the long run at each pixel; NaN where ``stability_boundary`` is, and where the
+    learning rate is summarised.
+    """
+    found = known(cell, frame, at)
+    held = {**cell["optimizer"]["hyperparameters"], **at}
+    rate = floats(frame, RATE) if RATE in frame else held.get(RATE)
+    if found is None or rate is None:
+        return np.full(len(frame), np.nan)
+    return np.broadcast_to(found.rate(rate), len(frame)).copy()
+
+
+def theory_words(cell: Mapping[str, Any]) -> str:
+    """What stands beside the line of the boundary."""
+    return "stability boundary" + (", local" if is_local(cell) else "")
+
+
+def best_in_theory(cell: Mapping[str, Any], y: str, at: Mapping[str, float]) -> list[dict[str, float]]:
+    """The setting with the fastest rate in the long run on a quadratic: learning rate and momentum where ``y`` is the
+    momentum; else the learning rate, at each value of a parameter of the problem ``y``.
+
+    Empty where theory is local: away from a minimizer another setting may be faster.
+    """
+    if is_local(cell):
+        return []
+    if y == "momentum":
+        found = known_of(cell, {**at, y: 0.0})
+        if found is None or found.form.best is None or not found.boundary() > 0 or not found.smallest > 0:
+            return []
+        further = {name: float(value) for name, value in found.further.items()}
+        best = found.form.best(float(found.smallest), float(found.largest), **further)
+        return [{RATE: best.alpha, y: best.momentum}]
+    axis = axes_of(cell, "parameter").get(y)
+    held = [{**at, y: float(value)} for value in axis["values"]] if axis else [dict(at)]
+    settings = [(one, known_of(cell, one)) for one in held]
+    rates = [(one, found.best_rate()) for one, found in settings if found is not None]
+    return [{**one, RATE: rate} for one, rate in rates if np.isfinite(rate)]

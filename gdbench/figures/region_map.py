@@ -14,27 +14,17 @@ from matplotlib.lines import Line2D
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
-from gdbench.figures.boundary import stability_boundary
-from gdbench.figures.choose import (
-    RECORD,
-    axes_of,
-    best_setting,
-    cell_of,
-    floats,
-    heading,
-    parameter_values,
-    place,
-    ran,
-    rows,
-    where,
-)
+from gdbench.figures.boundary import best_in_theory, rate_in_theory, stability_boundary, theory_words
+from gdbench.figures.choose import axes_of, cell_of, heading, parameter_values, place, ran
 from gdbench.figures.grids import Extent, image, outcome_codes, outline, pixels, region_names, stride
-from gdbench.figures.scale import Scale, scale_of
+from gdbench.figures.placed import best_settings
+from gdbench.figures.placed import place as place_descents
+from gdbench.figures.scale import Scale
 from gdbench.figures.style import RATE_LABEL, RATE_MAP, halo, outcome_handles, outcome_image
 
 Mark = tuple[float, float | None]
-MOST_STARS = 16
-MARKS = {"best": "*", "default": "X"}
+MOST_MARKS = 16
+MARKS = {"best": "*", "default": "X", "optimum": "d"}
 MARK_STYLE: dict[str, Any] = {"linestyle": "", "markerfacecolor": "white", "markeredgecolor": "black", "zorder": 6}
 # White dashes on black are seen on every colour of the map, and on the legend's paper.
 THEORY_STYLES: tuple[dict[str, Any], ...] = (
@@ -77,21 +67,21 @@ def data(
         at: values at which other axes are held; the rest is summarised.
 
     Returns:
-        A row a pixel: the two axes' values, ``outcome``, ``share``, ``descents``, ``rate`` (see ``grids.pixels``)
-        and ``boundary``, the largest stable learning rate in theory (NaN where there is no closed form).
+        A row a pixel: the two axes' values, ``outcome``, ``share``, ``descents``, ``rate`` (see ``grids.pixels``),
+        ``boundary``, the largest stable learning rate in theory, and ``rate_in_theory``, that in the long run (NaN
+        where there is no closed form).
     """
     chosen = cell_of(results, cell)
-    extra = ["f_start", "start_0"] if chosen["problem"]["dim"] == 1 else ["f_start"]
-    table = rows(results, chosen, [*RECORD, "rate", *extra], at)
-    if table.empty:
+    placed = place_descents(results, chosen, x, y, at or {})
+    if placed is None:
         return DataFrame()
-    x_index, x_scale = _axis(table, chosen, x)
-    y_index, y_scale = _axis(table, chosen, y)
+    x_scale, y_scale = placed.scales
     strides = stride(len(y_scale.values)), stride(len(x_scale.values))
-    frame = pixels(table, y_index // strides[0], x_index // strides[1])
+    frame = pixels(placed.code, placed.rate, placed.y // strides[0], placed.x // strides[1])
     frame.insert(2, x, _pixel_values(frame["column"].to_numpy(), x_scale, strides[1]))
     frame.insert(3, y, _pixel_values(frame["row"].to_numpy(), y_scale, strides[0]))
     frame["boundary"] = stability_boundary(chosen, frame, at or {})
+    frame["rate_in_theory"] = rate_in_theory(chosen, frame, at or {})
     defaults = {name: value for name, value in chosen["optimizer"]["defaults"].items() if value is not None}
     fixed_words = [f"{name} {value:g}" for name, value in (at or {}).items()]
     frame.attrs = {
@@ -102,9 +92,10 @@ def data(
         "labels": (_label(chosen, x), _label(chosen, y)),
         "scales": (x_scale, y_scale),
         "extent": (*x_scale.extent(strides[1]), *y_scale.extent(strides[0])),
-        "best": _best_marks(table, chosen, (x, y), (x_scale, y_scale)),
+        "best": _best_marks(results, chosen, (x, y), (x_scale, y_scale), at or {}),
         "default": _marks(defaults, (x, y), (x_scale, y_scale)),
-        "theory": "stability boundary, local" if chosen["problem"]["curvature_is_local"] else "stability boundary",
+        "optimum": _optimum_marks(chosen, (x, y), (x_scale, y_scale), at or {}),
+        "theory": theory_words(chosen),
         "halfrange": halfrange(frame["rate"].to_numpy()),
     }
     return frame
@@ -143,7 +134,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
             path_effects=halo(), gid="region",
         )  # fmt: skip
     _draw_theory(ax, frame)
-    for kind, size in (("best", 12), ("default", 8)):
+    for kind, size in (("optimum", 8), ("default", 8), ("best", 12)):
         for mark in frame.attrs[kind]:
             _draw_mark(ax, mark, MARKS[kind], size if len(frame.attrs[kind]) == 1 else 0.6 * size)
     ax.set(xlabel=frame.attrs["labels"][0], ylabel=frame.attrs["labels"][1], xlim=extent[:2], ylim=extent[2:])
@@ -177,11 +168,15 @@ def outcomes_without_rate(frames: list[DataFrame]) -> set[str]:
 def _legend_entries(frames: list[DataFrame]) -> tuple[list[Any], list[str]]:
     handles: list[Any] = []
     labels: list[str] = []
-    for mark, text in (("best", "best setting"), ("default", "library default")):
+    for mark, text in (
+        ("best", "best setting"),
+        ("optimum", "best in theory"),
+        ("default", "library default"),
+    ):
         if any(frame.attrs[mark] for frame in frames):
             handles.append(Line2D([], [], marker=MARKS[mark], markersize=9, **MARK_STYLE))
             labels.append(text)
-    with_theory = [frame for frame in frames if _theory_is_drawn(frame)]
+    with_theory = [frame for frame in frames if theory_is_drawn(frame)]
     if with_theory:
         handles.append(tuple(Line2D([], [], **style) for style in THEORY_STYLES))
         labels.append(with_theory[0].attrs["theory"])
@@ -193,26 +188,6 @@ def _axis_pairs(cell: Mapping[str, Any]) -> list[tuple[str, str]]:
     axes = axes_of(cell, "hyperparameter", "parameter", "start")
     leading = [name for name in ("learning_rate", *axes_of(cell, "hyperparameter")) if name in axes][:1]
     return [(x, y) for x in leading for y in axes if y != x]
-
-
-def _axis(table: DataFrame, cell: Mapping[str, Any], name: str) -> tuple[np.ndarray, Scale]:
-    """Index of each descent along an axis, and the axis's scale."""
-    if name == "start":
-        return _starts(table, cell)
-    values, index = np.unique(floats(table, name), return_inverse=True)
-    return index, scale_of(values, axes_of(cell)[name]["scale"])
-
-
-def _starts(table: DataFrame, cell: Mapping[str, Any]) -> tuple[np.ndarray, Scale]:
-    """Starts in the order of their coordinate (one dimension) or of f there (the median over instances)."""
-    flat = cell["problem"]["dim"] == 1
-    column = "start_0" if flat else "f_start"
-    keys = table.groupby("start", as_index=False).agg({column: "median"}).sort_values([column, "start"])
-    starts, values = keys["start"].to_numpy(dtype=int), floats(keys, column)
-    place_of = np.empty(starts.max() + 1, dtype=int)
-    place_of[starts] = np.arange(len(starts))
-    index = place_of[table["start"].to_numpy(dtype=int)]
-    return index, scale_of(values, "linear") if flat else Scale("rank", tuple(values.tolist()))
 
 
 def _pixel_values(index: np.ndarray, scale: Scale, width: int) -> np.ndarray:
@@ -240,15 +215,29 @@ def _marks(setting: Mapping[str, float], names: tuple[str, str], scales: tuple[S
 
 
 def _best_marks(
-    table: DataFrame, cell: Mapping[str, Any], names: tuple[str, str], scales: tuple[Scale, Scale]
-) -> list[Mark]:
+    results: Results, cell: Mapping[str, Any], names: tuple[str, str], scales: tuple[Scale, Scale],
+    at: Mapping[str, float],
+) -> list[Mark]:  # fmt: skip
     """The best setting, or where the vertical axis changes the problem, the best for each of its values."""
     y = names[1]
     if y not in axes_of(cell, "parameter"):
-        return _marks(best_setting(table, cell) or {}, names, scales)
-    values = scales[1].values[:: stride(len(scales[1].values), MOST_STARS)]
-    settings = [{**(best_setting(where(table, {y: value}), cell) or {}), y: value} for value in values]
-    return [mark for setting in settings for mark in _marks(setting, names, scales)]
+        return _marks(best_settings(results, cell, at).get(None, {}), names, scales)
+    best = best_settings(results, cell, at, along=y)
+    return _thinned([{**best[value], y: value} for value in scales[1].values if value in best], names, scales)
+
+
+def _optimum_marks(
+    cell: Mapping[str, Any], names: tuple[str, str], scales: tuple[Scale, Scale], at: Mapping[str, float]
+) -> list[Mark]:
+    """The best setting in theory, in the same places."""
+    if names[0] != "learning_rate":
+        return []
+    return _thinned(best_in_theory(cell, names[1], at), names, scales)
+
+
+def _thinned(settings: list[dict[str, float]], names: tuple[str, str], scales: tuple[Scale, Scale]) -> list[Mark]:
+    shown = settings[:: stride(len(settings), MOST_MARKS)] if settings else []
+    return [mark for setting in shown for mark in _marks(setting, names, scales)]
 
 
 def _draw_mark(ax: Axes, mark: Mark, symbol: str, size: float) -> None:
@@ -267,13 +256,14 @@ def _draw_mark(ax: Axes, mark: Mark, symbol: str, size: float) -> None:
     )
 
 
-def _theory_is_drawn(frame: DataFrame) -> bool:
+def theory_is_drawn(frame: DataFrame) -> bool:
+    """Whether a map has the learning rate as an axis and a boundary to draw."""
     return "learning_rate" in (frame.attrs["x"], frame.attrs["y"]) and bool(frame["boundary"].notna().any())
 
 
 def _draw_theory(ax: Axes, frame: DataFrame) -> None:
     """The stability boundary as a line: a learning rate for each value of the other axis."""
-    if not _theory_is_drawn(frame):
+    if not theory_is_drawn(frame):
         return
     upright = frame.attrs["x"] == "learning_rate"
     rate_scale, other_scale = frame.attrs["scales"] if upright else frame.attrs["scales"][::-1]
@@ -297,8 +287,9 @@ FIGURE = Figure(
         "frequent outcome and the median rate of the descents that ended so; where these have no rate, the outcome's "
         "own colour. White lines part the outcomes. The star is the best setting, chosen on even-numbered starts; "
         "the cross is the library's default; both stand at the top edge where the vertical axis is no setting, and "
-        "where it is a parameter of the problem there is a star for each of its values. The "
-        "dashed line is the largest stable learning rate in theory."
+        "where it is a parameter of the problem there is a star for each of its values. The diamond is the setting "
+        "with the fastest rate in the long run in theory. The dashed line is the largest stable learning rate in "
+        "theory: exact where the Hessian is the same everywhere; else local, of starts near a minimizer."
     ),
     cases=cases,
     data=data,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, withStroke
+from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_transform_factory
 
 from gdbench.contracts import OUTCOMES
 
@@ -97,6 +99,14 @@ def line_handles(texts: Mapping[str, str], styles: Mapping[str, dict[str, Any]])
 def halo(width: float = 2.2, colour: str = "black") -> list[Any]:
     """Path effects that keep a light mark readable on any background."""
     return [withStroke(linewidth=width, foreground=colour), Normal()]
+
+
+def strip_above(ax: Axes, height: float, gap: float = 0.06) -> Axes:
+    """Further axes above others, as wide, and so many inches high in every picture; the layout makes room for them."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes are drawn on a figure"
+    inches = figure.dpi_scale_trans + ScaledTranslation(0, 1, cast(Affine2DBase, ax.transAxes))
+    return ax.inset_axes((0, gap, 1, height), transform=blended_transform_factory(ax.transAxes, inches))
 
 
 def number(value: float) -> str:

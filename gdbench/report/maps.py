@@ -13,16 +13,15 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import AutoLocator, ScalarFormatter
 from pandas import DataFrame
 
-from gdbench import catalogue
 from gdbench.contracts import OUTCOMES
 from gdbench.figures import basins, region_map
 from gdbench.figures.base import Results
 from gdbench.figures.choose import RECORD, best_setting, cell_of, floats, place, rows
 from gdbench.figures.grids import image, outcome_codes, region_names
+from gdbench.figures.placed import place as place_descents
 from gdbench.figures.scale import Scale, scale_of
 from gdbench.report.planes import pack
 from gdbench.report.words import number
-from gdbench.theory.forms import ClosedForm
 
 Panel = dict[str, Any]
 """What one canvas needs: ``data`` goes to its script as JSON, ``view`` is drawn by the template."""
@@ -67,7 +66,7 @@ def _region(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Pane
             "agree": ("u4", image(frame, agreeing, 0)),
             "descents": ("u4", image(frame, frame["descents"].to_numpy(), 0)),
             "steps": ("u4", steps), "rate": ("bf", image(frame, frame["rate"].to_numpy(), np.nan)),
-            "theory": ("bf", image(frame, theory_rate(cell, frame, at), np.nan)),
+            "theory": ("bf", image(frame, frame["rate_in_theory"].to_numpy(), np.nan)),
             "boundary": ("f4", image(frame, frame["boundary"].to_numpy(), np.nan)),
         }),
     }  # fmt: skip
@@ -82,10 +81,11 @@ def _steps_and_starts(
     The second is empty where starts are no axis of the map.
     """
     names, scales = (frame.attrs["x"], frame.attrs["y"]), frame.attrs["scales"]
-    extra = ["f_start", "start_0"] if cell["problem"]["dim"] == 1 else ["f_start"]
-    table = rows(results, cell, ["outcome", "steps", "settle_step", *extra], at)
+    placed = place_descents(results, cell, *names, at)
+    assert placed is not None, "a frame with pixels has descents"
+    index = (placed.x, placed.y)
+    table = rows(results, cell, ["steps", "settle_step", "outcome"], at)
     codes = image(frame, outcome_codes(frame), -1)
-    index = [region_map._axis(table, cell, name)[0] for name in names]
     strides = [-(-len(scale.values) // n) for scale, n in zip(scales, codes.shape[::-1], strict=True)]
     column, row = (i // n for i, n in zip(index, strides, strict=True))
     mine, settled = outcome_codes(table), floats(table, "settle_step")
@@ -100,30 +100,6 @@ def _steps_and_starts(
         places = index[names.index("start")]
         starts = table["start"].to_numpy(dtype=int)[np.unique(places, return_index=True)[1]].tolist()
     return np.round(steps), starts
-
-
-def theory_rate(cell: Mapping[str, Any], frame: DataFrame, at: Mapping[str, float]) -> np.ndarray:
-    """Decades of gap a step that theory states at each pixel of a map; NaN where it says nothing.
-
-    A closed form holds on a quadratic. Where the curvature is that at a minimizer alone, it says nothing of the way
-    there. It is known wherever the boundary is, since both need the same.
-    """
-    form = catalogue.gather("gdbench.theory", ClosedForm).get(cell["optimizer"]["theory"] or "")
-    known = np.isfinite(frame["boundary"].to_numpy())
-    found = np.full(len(frame), np.nan)
-    if form is None or cell["problem"]["curvature_is_local"] or not known.any():
-        return found
-    held = {name: value for name, value in cell["optimizer"]["hyperparameters"].items() if value is not None}
-    held |= {axis["name"]: axis["values"][0] for axis in cell["axes"] if len(axis["values"]) == 1} | dict(at)
-    shown = {axis["name"]: frame[axis["name"]].to_numpy()[known] for axis in cell["axes"] if axis["name"] in frame}
-    values = {**held, **shown}
-    if "learning_rate" not in values:
-        return found
-    smallest, largest = cell["problem"]["curvature"]
-    spectrum = np.stack(np.broadcast_arrays(smallest, values.get("condition", largest)), axis=-1)
-    further = {name: values[name] for name in form.further}
-    found[known] = form.rate(values["learning_rate"], spectrum, values.get("momentum", 0.0), **further)
-    return found
 
 
 def _axis(name: str, scale: Scale, label: str, pixels: int) -> dict[str, Any]:
@@ -141,7 +117,7 @@ def _region_view(frame: DataFrame, codes: np.ndarray) -> dict[str, Any]:
     def down(y: float | None) -> float:
         return 4.5 if y is None else round(100 * (top - y) / (top - bottom), 3)
 
-    marks = [(kind, across(x), down(y)) for kind in ("default", "best") for x, y in frame.attrs[kind]]
+    marks = [(kind, across(x), down(y)) for kind in ("default", "optimum", "best") for x, y in frame.attrs[kind]]
     names = [(across(n.x), down(n.y), n.text, n.upright) for n in region_names(codes, frame.attrs["extent"])]
     line = [f"{across(x)},{down(y)}" for x, y in zip(*_theory_line(frame), strict=True)]
     return {
@@ -155,7 +131,7 @@ def _region_view(frame: DataFrame, codes: np.ndarray) -> dict[str, Any]:
 
 def _theory_line(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """The stability boundary within the map, as places along both axes; empty where it is not drawn."""
-    if not region_map._theory_is_drawn(frame):
+    if not region_map.theory_is_drawn(frame):
         return np.empty(0), np.empty(0)
     upright = frame.attrs["x"] == "learning_rate"
     scale = frame.attrs["scales"][0 if upright else 1]

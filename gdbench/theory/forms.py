@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
 
 class Tuning(NamedTuple):
@@ -56,6 +57,24 @@ class ClosedForm:
     ) -> np.ndarray:
         """f(x_k) - f* = 1/2 sum_i lambda_i x_{k,i}^2 for k = 0 ... steps, shape [steps + 1]."""
         return gap(self.trajectory(x0, eigenvalues, alpha, momentum, steps, **further), eigenvalues)
+
+    def largest_curvature(self, alpha: float, momentum: float = 0.0, **further: float) -> float:
+        """The L whose ``boundary`` is this learning rate: 2/alpha for gradient descent.
+
+        Infinite where the rate is stable at any curvature, 0 where it is at none, NaN where no boundary is stated.
+        """
+
+        def above(decades: float) -> float:
+            return float(np.log(self.boundary(10.0**decades, momentum, **further)) - np.log(alpha))
+
+        low, high = above(-EXTREME), above(EXTREME)
+        if not (low > 0 > high):
+            return float("nan") if np.isnan(low) else 0.0 if low <= 0 else float("inf")
+        return 10.0 ** float(brentq(above, -EXTREME, EXTREME, xtol=1e-14))  # pyright: ignore[reportArgumentType]
+
+
+EXTREME = 15.0
+"""Decades of curvature, about 1, among which ``largest_curvature`` looks."""
 
 
 def gap(iterates: ArrayLike, eigenvalues: ArrayLike) -> np.ndarray:

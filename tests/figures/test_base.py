@@ -33,6 +33,17 @@ def in_dimensions(build, pair=None):
     return build.run([(cell, frame.assign(cell=cell["id"])) for cell in pairs])
 
 
+def along_paths(build, pair=None):
+    """A run that says it kept orbits and sharpness, and that it was timed."""
+    cell, frame = pair or build.cell(build.quadratic(), "gd", {"learning_rate": np.logspace(-2, 0, 9)})
+    points = [None if path is None else np.ones(len(path) // 2) for path in frame["path"]]
+    cell |= {"orbit": 8, "sharpness": True}
+    results = build.run([(cell, frame.assign(path_f=points, sharpness=points))])
+    seconds = dict.fromkeys(("compile_seconds", "first_seconds", "steady_seconds"), 1.0)
+    results.timing = [{"cell": cell["id"], "descents": 72, "first_descents": 64, "steps": 120, **seconds}]
+    return results
+
+
 def strip(pair, **changes):
     """A cell with fields replaced, and without traces and paths."""
     cell, frame = pair
@@ -41,7 +52,7 @@ def strip(pair, **changes):
 
 def test_every_file_is_an_entry_with_a_number_of_its_own():
     expected = {"region-map", "basins", "boundary-dimension", "learning-rate", "trajectories", "convergence", "slopes"}
-    expected |= {"dimension"}
+    expected |= {"dimension", "theory-check", "orbits", "edge-of-stability", "throughput"}
     assert expected <= set(FIGURES)
     numbers = [figure.number for figure in FIGURES.values()]
     assert len(numbers) == len(set(numbers))
@@ -61,6 +72,7 @@ def test_saves_png_svg_and_the_numbers(name, build, quadratic_run, parabola_run,
     figure = FIGURES[name]
     special = {"slopes": parabola_run, "boundary-dimension": build.run([fine(build)])}
     special["dimension"] = in_dimensions(build)
+    special["orbits"] = special["edge-of-stability"] = special["throughput"] = along_paths(build)
     results = special.get(name, quadratic_run)
     stem, cases = next(iter(pictures(figure, results).items()))
     picture = render(figure, results, cases)
@@ -136,6 +148,11 @@ def bad_runs(build):
     nowhere = failing(build)[1].assign(rate=np.nan, gap_final=np.nan, f_final=np.nan)
     yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
     yield "in no dimension any converges", in_dimensions(build, failing(build))
+    yield "paths of what diverged", along_paths(build, failing(build))
+    yield (
+        "paths that rest",
+        along_paths(build, build.cell(build.quadratic(), "gd", {"learning_rate": [0.08, 0.1, 0.12]})),
+    )
     cell, frame = fine(build)
     yield "many rates and no values", build.run([(cell, frame.assign(rate=np.nan, gap_final=np.nan, f_final=np.nan))])
 

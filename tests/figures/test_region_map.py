@@ -7,6 +7,7 @@ from matplotlib.figure import Figure as Canvas
 from gdbench.figures import region_map
 from gdbench.figures.base import pictures, render
 from gdbench.figures.grids import image, outcome_codes
+from gdbench.theory import heavy_ball
 
 
 def draw(frame):
@@ -172,7 +173,7 @@ def test_the_outline_runs_where_outcomes_change(quadratic_run):
 
 
 def test_a_map_above_the_pixel_grid_is_reduced(build, monkeypatch):
-    monkeypatch.setattr(region_map, "stride", lambda count: -(-count // 10))
+    monkeypatch.setattr(region_map, "stride", lambda count, most=10: -(-count // most))
     results = build.run([build.cell(build.quadratic(), "gd", {"learning_rate": build.rates}, num_starts=16)])
     frame = region_map.data(results, results.cells[0]["id"])
     table = results.table()
@@ -192,3 +193,30 @@ def test_the_first_hyperparameter_stands_in_for_a_learning_rate(momentum_run, bu
     results = build.results([renamed], {cell["id"]: frame.rename(columns={"learning_rate": "b1"})})
     assert region_map.cases(results) == [{"cell": cell["id"], "x": "b1", "y": y} for y in ("momentum", "start")]
     assert isinstance(region_map.data(results, **region_map.cases(results)[0]), pd.DataFrame)
+
+
+def test_the_rate_in_theory_stands_beside_the_measured_one(momentum_run):
+    frame = region_map.data(momentum_run, "regions/quadratic/heavy_ball/float64", y="momentum")
+    rates = heavy_ball.rate(frame["learning_rate"], [1.0, 10.0], frame["momentum"])
+    assert frame["rate_in_theory"].to_numpy() == pytest.approx(rates)
+
+
+def test_the_diamond_stands_at_the_best_setting_in_theory(momentum_run):
+    frame = region_map.data(momentum_run, "regions/quadratic/heavy_ball/float64", y="momentum")
+    best = heavy_ball.best(1.0, 10.0)
+    assert frame.attrs["optimum"] == [pytest.approx((np.log10(best.alpha), best.momentum))]
+    ax = draw(frame)
+    assert [line.get_marker() for line in lines(ax, "setting")].count("d") == 1
+
+
+def test_a_diamond_for_each_condition(build):
+    conditions = np.logspace(0.5, 2, 4)
+    results = build.run([build.condition(conditions, build.rates)])
+    marks = region_map.data(results, results.cells[0]["id"], y="condition").attrs["optimum"]
+    across, up = np.array(marks).T
+    assert 10**across == pytest.approx(2 / (1 + conditions), rel=1e-6)
+
+
+def test_theory_that_is_local_has_no_best_setting(build):
+    results = build.run([build.cell(build.quadratic(curvature_is_local=True), "gd", {"learning_rate": build.rates})])
+    assert region_map.data(results, results.cells[0]["id"]).attrs["optimum"] == []
