@@ -39,7 +39,7 @@ def signed_rank(differences: np.ndarray) -> float:
     finite = np.abs(moved[np.isfinite(moved)])
     furthest = 2 * finite.max() if len(finite) else 1.0
     moved = np.where(np.isfinite(moved), moved, np.sign(moved) * furthest)
-    # The exact distribution holds without ties; with them SciPy takes the normal one, corrected for ties.
+    # SciPy takes the exact distribution where there are few differences, else the normal one, corrected for ties.
     return float(cast(Any, stats.wilcoxon(moved)).pvalue)
 
 
