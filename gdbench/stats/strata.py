@@ -91,8 +91,7 @@ def clustered_distribution(
     A family that is drawn twice has its units drawn twice. How many problems a resample holds depends on the families
     drawn; those of equal number are reduced together.
     """
-    _, which = np.unique(np.asarray(families), return_inverse=True)
-    problems = np.bincount(which)
+    which, problems = _numbered(families)
     drawn = rng.integers(len(problems), size=(resamples, len(problems)))
     counts = problems[drawn]
     starts = np.cumsum(counts, axis=1) - counts
@@ -173,13 +172,18 @@ def family_band(
     so this is quick where there are many numbers a problem.
     """
     values = np.asarray(values, dtype=float)
-    _, which = np.unique(np.asarray(families), return_inverse=True)
-    sizes = np.bincount(which)
+    which, sizes = _numbered(families)
     sums = np.zeros((len(sizes), *values.shape[1:]))
     np.add.at(sums, which, values)
     times = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
     drawn = np.tensordot(times, sums, axes=1) / (times @ sizes).reshape(-1, *[1] * (values.ndim - 1))
     return band(values.mean(axis=0), drawn, confidence)
+
+
+def _numbered(families: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each problem's family, and how many problems each family has."""
+    _, which, sizes = np.unique(list(families), return_inverse=True, return_counts=True)
+    return which, sizes
 
 
 def _drawn(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
