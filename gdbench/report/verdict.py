@@ -22,9 +22,8 @@ from gdbench.contracts import REGIMES
 from gdbench.figures.base import Results
 from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison, upper_median
 from gdbench.stats.aggregates import interquartile_mean
-from gdbench.stats.bootstrap import Estimate, bootstrap
+from gdbench.stats.bootstrap import Estimate, bootstrap, stratified_bootstrap
 from gdbench.stats.ranks import signed_rank
-from gdbench.stats.strata import stratified_bootstrap
 
 LEVEL = 0.05
 FEWEST_FAMILIES = 6

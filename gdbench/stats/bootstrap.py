@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,9 @@ CHUNK = 1 << 22
 
 Statistic = Callable[..., np.ndarray]
 """(array, axis=...) -> the array reduced over those axes: np.mean, np.median, …"""
+
+Joint = Callable[..., np.ndarray]
+"""(one array [resamples, ..., units] a stratum) -> [resamples, ...]."""
 
 
 class Estimate(NamedTuple):
@@ -145,3 +148,65 @@ def bootstrap(
     if len(values) < 2 or not np.isfinite(values).all():
         raise ValueError("'bca' needs at least two units and finite values")
     return Estimate(value, *bca_interval(resampled, value, jackknife_values(values, statistic), confidence))
+
+
+def whole_columns(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Resamples [count, ..., units] of whole columns of [..., units]."""
+    units = values.shape[-1]
+    if units == 0:
+        raise ValueError("a bootstrap needs at least one value")
+    picks = rng.integers(units, size=(count, units))
+    return np.moveaxis(values[..., picks], -2, 0)
+
+
+def stratified_distribution(
+    strata: Sequence[np.ndarray], statistic: Joint, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> np.ndarray:
+    """The statistic of each resample, units drawn with replacement within each stratum (problem), [resamples, ...].
+
+    Resamples are drawn in chunks of bounded memory, each stratum from a stream of its own: the chunks do not change
+    the result.
+    """
+    size = max(1, CHUNK // max(1, sum(values.size for values in strata)))
+    streams = rng.spawn(len(strata))
+    parts = []
+    for first in range(0, resamples, size):
+        count = min(size, resamples - first)
+        parts.append(statistic(*(whole_columns(v, count, stream) for v, stream in zip(strata, streams, strict=True))))
+    return np.concatenate(parts)
+
+
+def stratified_band(
+    strata: Sequence[np.ndarray],
+    statistic: Joint,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Band:
+    """A statistic over these problems with its percentile interval over starts and seeds.
+
+    Args:
+        strata: an array [..., units] a problem; their numbers of units may differ. Infinite values are allowed as far
+            as the statistic is.
+        statistic: (one array [resamples, ..., units] a problem) -> [resamples, ...].
+        rng: where the randomness comes from.
+        confidence: level.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: a problem without units.
+    """
+    strata = [np.asarray(values, dtype=float) for values in strata]
+    value = statistic(*(values[None] for values in strata))[0]
+    return band(value, stratified_distribution(strata, statistic, rng, resamples), confidence)
+
+
+def stratified_bootstrap(
+    strata: Sequence[np.ndarray],
+    statistic: Joint,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """``stratified_band`` of a statistic that is one number."""
+    return Estimate(*map(float, stratified_band(strata, statistic, rng, confidence, resamples)))

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gdbench.stats.bootstrap import RESAMPLES, Band, Statistic
-from gdbench.stats.strata import family_band, stratified_band
+from gdbench.stats.bootstrap import RESAMPLES, Band, Statistic, stratified_band
 
 
 def ratios(costs: np.ndarray) -> np.ndarray:
@@ -38,7 +37,7 @@ def profile(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     Returns:
         Shape [..., n, solvers].
     """
-    return _within(values, at).mean(axis=-3)
+    return (np.asarray(values)[..., :, None, :] <= np.asarray(at)[:, None]).mean(axis=-3)
 
 
 def budgets(costs: np.ndarray, dims: np.ndarray | None = None) -> np.ndarray:
@@ -50,43 +49,13 @@ def budgets(costs: np.ndarray, dims: np.ndarray | None = None) -> np.ndarray:
     return costs if dims is None else costs / (np.asarray(dims, dtype=float)[:, None] + 1)
 
 
-def shortfall(ratio: np.ndarray, furthest: float = 4.0) -> np.ndarray:
-    """What each problem adds to the profile score: max(0, furthest - r_ps)/(furthest - 1), shape as given."""
-    return np.maximum(furthest - np.asarray(ratio, dtype=float), 0.0) / (furthest - 1)
-
-
 def profile_score(ratio: np.ndarray, furthest: float = 4.0) -> np.ndarray:
     """Area under the performance profile from 1 to ``furthest``, divided by its length, for each solver.
 
     (1/3) ∫₁⁴ ρ_s(τ) dτ = mean_p max(0, 4 - r_ps)/3 exactly, from ratios [..., problems, solvers] to [..., solvers].
     Source: G. E. Dahl et al., Benchmarking neural network training algorithms (AlgoPerf), arXiv 2306.07179.
     """
-    return shortfall(ratio, furthest).mean(axis=-2)
-
-
-def profile_band(
-    values: np.ndarray,
-    at: np.ndarray,
-    families: Sequence[str] | np.ndarray,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-) -> Band:
-    """A profile with its pointwise band over problems like these: families of problems are drawn.
-
-    Args:
-        values: performance ratios or budgets, shape [problems, solvers]; a ratio depends on its own problem alone, so
-            it stays when others are drawn.
-        at: where the profile is wanted, [n].
-        families: the family of each problem; all problems of a family are drawn together.
-        rng: where the randomness comes from.
-        confidence: level.
-        resamples: number of resamples.
-
-    Returns:
-        Value, low and high, each of shape [n, solvers].
-    """
-    return family_band(_within(values, at), families, rng, confidence, resamples)
+    return np.maximum(furthest - np.asarray(ratio, dtype=float), 0.0).mean(axis=-2) / (furthest - 1)
 
 
 def profile_band_over_units(
@@ -120,8 +89,3 @@ def profile_band_over_units(
         return profile(ratios(costs) if relative else budgets(costs, dims), at)
 
     return stratified_band(strata, joint, rng, confidence, resamples)
-
-
-def _within(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Whether a value is at most each of ``at`` [n]: [..., problems, solvers] to [..., problems, n, solvers]."""
-    return np.asarray(values)[..., :, None, :] <= np.asarray(at)[:, None]

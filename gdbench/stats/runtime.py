@@ -52,7 +52,7 @@ def simulated_restarts(costs: np.ndarray, spent: np.ndarray, rng: np.random.Gene
 def attained(times: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Share of all running times (over targets and runs) of at most each of ``at`` [n], shape [n].
 
-    Over problems, take it of each and then the mean (with ``family_band`` for its band), so that each weighs the same.
+    Over problems, take it of each and then the mean, so that each weighs the same.
     """
     ordered = np.sort(np.asarray(times, dtype=float).ravel())
     return np.searchsorted(ordered, at, side="right") / len(ordered)

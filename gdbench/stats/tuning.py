@@ -1,16 +1,15 @@
-"""What tuning is worth: the best of n random settings, exactly, and the three regimes side by side.
+"""What tuning is worth: the best of n random settings, exactly, and the gain of one tuning regime over another.
 
 Settings are chosen by one set of values and judged by another: a value that had a say in the choice flatters it.
 
-Source: J. Dodge, S. Gururangan, D. Card, R. Schwartz and N. A. Smith, Show your work, EMNLP 2019 (arXiv 1909.03004); P.
-T. Sivaprasad, F. Mai, T. Vogels, M. Jaggi and F. Fleuret, Optimizer benchmarking needs to account for hyperparameter
-tuning, ICML 2020 (arXiv 1910.11758); R. M. Schmidt, F. Schneider and P. Hennig, Descending through a crowded valley,
-ICML 2021 (arXiv 2007.01547).
+Source: J. Dodge, S. Gururangan, D. Card, R. Schwartz and N. A. Smith, Show your work, EMNLP 2019 (arXiv 1909.03004);
+P. T. Sivaprasad, F. Mai, T. Vogels, M. Jaggi and F. Fleuret, Optimizer benchmarking needs to account for hyperparameter
+tuning, ICML 2020 (arXiv 1910.11758); R. Tang, J. Lee, J. Xin, X. Liu, Y. Yu and J. Lin, Showing your work doesn't
+always work, ACL 2020 (arXiv 2004.13705); R. M. Schmidt, F. Schneider and P. Hennig, Descending through a crowded
+valley, ICML 2021 (arXiv 2007.01547).
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
@@ -18,12 +17,14 @@ from scipy.special import gammaln
 from gdbench.stats.aggregates import log_ratio
 
 
-def best_of(chosen_by: np.ndarray, judged: np.ndarray, n: np.ndarray, replacement: bool = True) -> np.ndarray:
+def best_of(chosen_by: np.ndarray, judged: np.ndarray, n: np.ndarray, replacement: bool = False) -> np.ndarray:
     """Expected held-out value of the best of n settings drawn from a grid, exactly.
 
     The best is that with the lowest value of ``chosen_by``. With the m settings in that order, the i-th (from 1) is the
-    best of n with probability ((m - i + 1)^n - (m - i)^n)/m^n: all n lie behind i - 1 and not all behind i (Dodge et
-    al.). Without replacement it is C(m - i, n - 1)/C(m, n). Settings of equal value share their chances.
+    best of n with probability C(m - i, n - 1)/C(m, n): it is drawn, and the others come from behind it. So the best of
+    all m is the best there is, and the number is unbiased for settings drawn from a larger space (Tang et al.). With
+    replacement, as Dodge et al. and Sivaprasad et al. have it, it is ((m - i + 1)^n - (m - i)^n)/m^n: all n lie behind
+    i - 1 and not all behind i. Settings of equal value share their chances.
 
     Args:
         chosen_by: what settings are chosen by, low is good, shape [m].
@@ -40,7 +41,7 @@ def best_of(chosen_by: np.ndarray, judged: np.ndarray, n: np.ndarray, replacemen
 
 
 def quantile_of_best(
-    chosen_by: np.ndarray, judged: np.ndarray, n: np.ndarray, level: float = 0.5, replacement: bool = True
+    chosen_by: np.ndarray, judged: np.ndarray, n: np.ndarray, level: float = 0.5, replacement: bool = False
 ) -> np.ndarray:
     """The same as ``best_of`` for a quantile of the held-out value instead of its mean, which infinite values allow."""
     judged = np.asarray(judged, dtype=float)
@@ -49,7 +50,7 @@ def quantile_of_best(
     return judged[by_value][reached.argmax(axis=1)]
 
 
-def chances(chosen_by: np.ndarray, n: np.ndarray, replacement: bool = True) -> np.ndarray:
+def chances(chosen_by: np.ndarray, n: np.ndarray, replacement: bool = False) -> np.ndarray:
     """How likely each setting is the best of n drawn at random, [k, m] from values [m] and numbers [k].
 
     Raises:
@@ -75,56 +76,13 @@ def _log_choose(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.where(fits, gammaln(top + 1.0) - gammaln(bottom + 1.0) - gammaln(gap + 1.0), 0.0)
 
 
-class Tunability(NamedTuple):
-    """What tuning is worth to one optimizer; held-out values on each problem, shape [problems].
-
-    Attributes:
-        default: at the default setting; NaN throughout without one.
-        one: at the one setting that serves all problems best.
-        best: at the best setting of each problem.
-        setting: index of the one setting for all.
-        gain_one, gain_best: mean over problems of log2(default/one) and log2(default/best), doublings saved by
-            tuning; NaN without a default.
-        gain_more: mean of log2(one/best), saved by tuning to each problem.
-    """
-
-    default: np.ndarray
-    one: np.ndarray
-    best: np.ndarray
-    setting: int
-    gain_one: float
-    gain_best: float
-    gain_more: float
-
-
-def tunability(chosen_by: np.ndarray, judged: np.ndarray, default: int | None = None) -> Tunability:
-    """The three tuning regimes of an optimizer over problems.
-
-    One setting serves all problems best where the mean of log2(its value / the best setting's value) over problems,
-    each at most 2^10 and unsolved as much, is lowest. Ratios are ``log_ratio``'s: values below 1 count as 1.
-
-    Args:
-        chosen_by: costs that settings are chosen by, low is good, [problems, settings]; infinite: unsolved.
-        judged: costs on descents that had no say in the choice, of the same shape.
-        default: index of the default setting; None without one.
-    """
-    chosen_by, judged = np.asarray(chosen_by, dtype=float), np.asarray(judged, dtype=float)
-    slower = log_ratio(chosen_by, chosen_by.min(axis=1, keepdims=True)).mean(axis=0)
-    setting = int(slower.argmin())
-    problem = np.arange(len(judged))
-    one, best = judged[:, setting], judged[problem, chosen_by.argmin(axis=1)]
-    plain = np.full(len(judged), np.nan) if default is None else judged[:, default]
-    gain_one, gain_best = (np.nan if default is None else -log_ratio(x, plain).mean() for x in (one, best))
-    return Tunability(plain, one, best, setting, float(gain_one), float(gain_best), float(-log_ratio(best, one).mean()))
-
-
 def gains(untuned: np.ndarray, tuned: np.ndarray) -> np.ndarray:
-    """What optimizer j tuned saves over optimizer i untuned, [i, j]; its diagonal is their tunability.
+    """What optimizer j tuned saves over optimizer i untuned, [i, j]; the diagonal is each one's tunability.
 
-    Mean over problems of log2(untuned_i / tuned_j), doublings, within ±10; two infinite costs count 0.
+    Mean over problems of log2(untuned_i / tuned_j), doublings of the cost, within ±10; two infinite costs count 0.
 
     Args:
-        untuned: held-out costs at the default setting, [problems, optimizers].
-        tuned: held-out costs at the setting tuned, of the same shape.
+        untuned: held-out costs in one tuning regime (the default setting, one setting for all), [problems, i].
+        tuned: held-out costs in another (one setting for all, the best per problem), [problems, j].
     """
-    return -log_ratio(np.asarray(tuned)[:, None, :], np.asarray(untuned)[:, :, None]).mean(axis=0)
+    return log_ratio(np.asarray(untuned)[:, :, None], np.asarray(tuned)[:, None, :]).mean(axis=0)

@@ -1,16 +1,15 @@
-"""Best of n by drawing all samples there are, and the regimes by hand."""
+"""Best of n by drawing all samples there are, and gains by hand."""
 
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbench.stats.tuning import best_of, chances, gains, quantile_of_best, tunability
+from gdbench.stats.tuning import best_of, chances, gains, quantile_of_best
 from tests.stats.drawn import QUICK
 
 INF = np.inf
@@ -41,12 +40,12 @@ def test_the_formula_of_dodge():
     # With the value itself as what is judged: Σ_v v (P(V ≥ v)^n - P(V > v)^n).
     ordered, m, n = np.sort(JUDGED), 5, 7
     wanted = sum(v * (((m - i) / m) ** n - ((m - i - 1) / m) ** n) for i, v in enumerate(ordered))
-    assert best_of(JUDGED, JUDGED, np.array([n]))[0] == pytest.approx(wanted)
+    assert best_of(JUDGED, JUDGED, np.array([n]), replacement=True)[0] == pytest.approx(wanted)
 
 
 def test_the_best_of_all_is_the_best_chosen_not_the_best_judged():
-    assert best_of(CHOSEN, JUDGED, np.array([5]), replacement=False)[0] == 25.0
-    assert best_of(CHOSEN, JUDGED, np.array([10_000]))[0] == pytest.approx(25.0)
+    assert best_of(CHOSEN, JUDGED, np.array([5]))[0] == 25.0
+    assert best_of(CHOSEN, JUDGED, np.array([10_000]), replacement=True)[0] == pytest.approx(25.0)
     assert best_of(CHOSEN, JUDGED, np.array([1]))[0] == pytest.approx(JUDGED.mean())
 
 
@@ -54,10 +53,10 @@ def test_unsolved_settings():
     judged = np.array([1.0, INF, 4.0])
     chosen_by = np.array([1.0, INF, 2.0])
     # Without replacement two of three cannot both be unsolved; with it they can.
-    assert np.isinf(best_of(chosen_by, judged, np.array([2]))[0])
-    assert best_of(chosen_by, judged, np.array([2]), replacement=False)[0] == pytest.approx((1 + 1 + 4) / 3)
+    assert np.isinf(best_of(chosen_by, judged, np.array([2]), replacement=True)[0])
+    assert best_of(chosen_by, judged, np.array([2]))[0] == pytest.approx((1 + 1 + 4) / 3)
     assert quantile_of_best(chosen_by, judged, np.array([1, 2, 3]), 0.5).tolist() == [4.0, 1.0, 1.0]
-    assert quantile_of_best(chosen_by, judged, np.array([1, 20]), 0.9).tolist() == [INF, 1.0]
+    assert quantile_of_best(chosen_by, judged, np.array([1, 20]), 0.9, replacement=True).tolist() == [INF, 1.0]
 
 
 @QUICK
@@ -75,7 +74,7 @@ def test_chances_add_up_favour_the_better_and_need_no_order(chosen_by, replaceme
 @QUICK
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=7))
 def test_more_tries_are_no_worse_where_choice_and_judgement_agree(values):
-    curve = best_of(np.array(values), np.array(values), np.arange(1, 12))
+    curve = best_of(np.array(values), np.array(values), np.arange(1, 12), replacement=True)
     assert (np.diff(curve) <= 1e-9).all() and curve[0] == pytest.approx(np.mean(values))
     assert curve[-1] >= min(values) - 1e-9
 
@@ -84,27 +83,14 @@ def test_refusals():
     with pytest.raises(ValueError, match="at least 1"):
         best_of(CHOSEN, JUDGED, np.array([0]))
     with pytest.raises(ValueError, match="at most 5"):
-        best_of(CHOSEN, JUDGED, np.array([6]), replacement=False)
+        best_of(CHOSEN, JUDGED, np.array([6]))
 
 
 def test_many_settings_keep_their_digits():
     values = np.arange(4096.0)
-    found = best_of(values, values, np.array([1, 64, 4096]), replacement=False)
+    found = best_of(values, values, np.array([1, 64, 4096]))
     # The least of n of 0 … m - 1 drawn without replacement has mean (m - n)/(n + 1).
     np.testing.assert_allclose(found, [(4096 - n) / (n + 1) for n in (1, 64, 4096)], atol=1e-6)
-
-
-def test_tunability_by_hand():
-    chosen_by = np.array([[4.0, 8.0, 2.0], [INF, 16.0, 64.0]])
-    judged = np.array([[8.0, 16.0, 4.0], [INF, 32.0, 64.0]])
-    found = tunability(chosen_by, judged, default=0)
-    # log2 of how much slower: [1, 2, 0] and [10, 0, 2]; the second and third tie at 1 on average, the first stands.
-    assert found.setting == 1
-    assert found.default.tolist() == [8.0, INF] and found.one.tolist() == [16.0, 32.0]
-    assert found.best.tolist() == [4.0, 32.0]
-    assert (found.gain_one, found.gain_best, found.gain_more) == ((-1 + 10) / 2, (1 + 10) / 2, (2 + 0) / 2)
-    without = tunability(chosen_by, judged)
-    assert math.isnan(without.gain_one) and np.isnan(without.default).all() and without.gain_more == 1.0
 
 
 def test_gains_by_hand():

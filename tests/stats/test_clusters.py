@@ -9,16 +9,8 @@ from hypothesis import given
 
 from gdbench.stats import bootstrap as module
 from gdbench.stats.aggregates import interquartile_mean
-from gdbench.stats.bootstrap import bootstrap
-from gdbench.stats.strata import (
-    clustered_band,
-    clustered_bootstrap,
-    clustered_distribution,
-    family_band,
-    stratified_band,
-    stratified_bootstrap,
-    stratified_distribution,
-)
+from gdbench.stats.bootstrap import bootstrap, stratified_band, stratified_bootstrap, stratified_distribution
+from gdbench.stats.clusters import clustered_band, clustered_bootstrap, clustered_distribution
 from tests.stats.drawn import QUICK, strata
 
 PROBLEMS = [np.random.default_rng(i).gamma(2.0, size=(2, n)) for i, n in enumerate((10, 12, 15))]
@@ -103,21 +95,14 @@ def test_a_family_is_drawn_whole_and_every_draw_draws_units_anew():
 
 def test_variants_of_one_problem_do_not_narrow_the_interval():
     values = rng(5).normal(size=8)
-    alone = family_band(values, np.arange(8), rng())
-    eightfold = family_band(np.tile(values, 8), np.tile(np.arange(8), 8), rng())
-    as_problems = family_band(np.tile(values, 8), np.arange(64), rng())
-    assert np.ravel(eightfold) == pytest.approx(np.ravel(alone))
+
+    def mean(values, families):
+        return clustered_bootstrap(values[:, None], families, lambda d: d[..., 0], np.mean, rng())
+
+    alone, eightfold = mean(values, np.arange(8)), mean(np.tile(values, 8), np.tile(np.arange(8), 8))
+    as_problems = mean(np.tile(values, 8), np.arange(64))
+    assert eightfold == pytest.approx(alone)
     assert as_problems.high - as_problems.low < 0.5 * (alone.high - alone.low)
-
-
-def test_band_of_means_is_the_interval_of_each_mean():
-    values = rng(6).gamma(2.0, size=(12, 2, 3))
-    families = list("aabbccddefgh")
-    found = family_band(values, families, rng())
-    assert found.low.shape == (2, 3)
-    each = clustered_band(values[..., None], families, lambda d: d[..., 0], np.mean, rng(1))
-    np.testing.assert_allclose(found.value, each.value)
-    np.testing.assert_allclose([found.low, found.high], [each.low, each.high], rtol=0.08)
 
 
 @QUICK
