@@ -23,12 +23,13 @@ def area_over_curve(
     Args:
         costs: cost at which each stored value was reached, ascending, shape [..., k]; before the first of them the gap
             counts as ``high``, after the last it stays.
-        best: best gap so far there, shape [..., k]; NaN counts as infinite.
+        best: gap there, shape [..., k], of which the best so far counts; NaN is none.
         budget: the cost up to which the area is taken, positive; a number, or one a curve, [...].
         low: the gap from which on a curve gets no better, positive.
         high: the gap from which on it gets no worse.
     """
-    clipped = np.clip(np.nan_to_num(np.asarray(best, dtype=float), nan=np.inf, posinf=np.inf), low, high)
+    so_far = np.fmin.accumulate(np.asarray(best, dtype=float), axis=-1)
+    clipped = np.clip(np.where(np.isnan(so_far), np.inf, so_far), low, high)
     height = (np.log10(clipped) - np.log10(low)) / (np.log10(high) - np.log10(low))
     budget = np.asarray(budget, dtype=float)
     edges = np.clip(np.asarray(costs, dtype=float), 0.0, budget[..., None])
