@@ -45,7 +45,7 @@ def errors(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
     Measured is the geometric mean of the largest rate at which at least half of the descents settle and of the next. If
     all rates settle, or none does, it lies beyond the end of the grid, and the error is at least the one given.
     """
-    theory = in_theory(frame, cell) if RATE in hyperparameter_names(cell) and len(frame) else None
+    theory = in_theory(frame, cell) if len(frame) and RATE in hyperparameter_names(cell) else None
     if theory is None:
         return np.zeros(0)
     others = [a["name"] for a in cell["axes"] if a["kind"] in ("hyperparameter", "parameter") and a["name"] != RATE]
