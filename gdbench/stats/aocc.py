@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-LOW, HIGH = 1e-8, 1e2
-"""The gaps between which a curve is looked at: the last and the first of COCO's targets."""
-
 
 def area_over_curve(
-    costs: np.ndarray, best: np.ndarray, budget: float | np.ndarray, low: float = LOW, high: float = HIGH
+    costs: np.ndarray, best: np.ndarray, budget: float | np.ndarray, low: float = 1e-8, high: float = 1e2
 ) -> np.ndarray:
     """Normalised area over the curve of log10(best gap so far), clipped to [low, high], over the budget.
 

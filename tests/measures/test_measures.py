@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdbench.catalogue import gather
@@ -102,6 +102,7 @@ def test_outcome_shares_name_all_six_and_add_up():
     assert share_diverged.compute(rows(["diverged", "nonfinite", "trapped", "trapped"]), CELL) == 0.5
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12))
 def test_every_descent_is_in_one_share(outcomes):
     named = ("share_diverged", "share_trapped", "share_oscillating", "share_unfinished", "success_rate")

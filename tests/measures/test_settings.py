@@ -78,9 +78,8 @@ def test_tunability_needs_a_default_on_the_grid_and_something_held_out():
     held = {"learning_rate": None, "b1": 0.5}
     away = cell(RATE, defaults={"learning_rate": 1e-3, "b1": 0.9}, hyperparameters=held)
     assert math.isnan(tunability.compute(frame, away))
-    assert (
-        tunability.compute(frame, cell(RATE, defaults={"learning_rate": 1e-3, "b1": 0.5}, hyperparameters=held)) == -1
-    )
+    usual = cell(RATE, defaults={"learning_rate": 1e-3, "b1": 0.5}, hyperparameters=held)
+    assert tunability.compute(frame, usual) == pytest.approx(-1.0)
 
 
 def test_tunability_over_several_axes_and_seeds():
@@ -110,6 +109,8 @@ def test_boundary_error_by_hand():
     # All settle, or none does, though theory's boundary is in the grid: at least as far as the end.
     assert errors(lines([1] * 5, learning_rate=RATES), GD) == pytest.approx([np.log10(1.6 / 0.5)])
     assert errors(lines([0] * 5, learning_rate=RATES), GD) == pytest.approx([np.log10(0.1 / 0.5)])
+    # A rate of 0 is no place on a grid of decades.
+    assert len(errors(lines([1, 1, 0], learning_rate=[0.0, 0.4, 0.8]), GD)) == 1
     # Both beyond the grid: nothing is said.
     assert math.isnan(boundary_error.compute(lines([1, 1], learning_rate=[0.1, 0.2]), GD))
 
