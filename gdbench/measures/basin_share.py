@@ -1,29 +1,32 @@
-"""Which minima a group of descents comes to."""
+"""How often descents find a global minimizer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from pandas import DataFrame
 
 from gdbench.measures.base import Measure
 
 
-def basin_shares(frame: DataFrame) -> dict[int, float]:
-    """Share of the descents that came to each minimum, by its number in the column ``basin``; -1 stands for none."""
-    basins = frame["basin"].to_numpy(dtype=float, na_value=-1)
-    numbers, counts = np.unique(np.nan_to_num(basins, nan=-1).astype(int), return_counts=True)
-    return {int(n): float(count / len(basins)) for n, count in zip(numbers, counts, strict=True)}
+def share_of_global(frame: DataFrame, cell: Mapping[str, Any]) -> float:
+    """Share of the descents that reach a global minimizer: a known one, or else the lowest of those found by the run.
 
-
-def largest(frame: DataFrame, cell: Mapping[str, Any]) -> float:
-    """Share that came to the minimum most often reached; NaN where no descent came to one."""
-    shares = {n: share for n, share in basin_shares(frame).items() if n >= 0} if "basin" in frame else {}
-    return max(shares.values(), default=float("nan"))
+    A descent that ends anywhere else counts as a miss. NaN where minimizers are neither known nor can be found (end
+    points are stored up to three dimensions), and for no descents.
+    """
+    if not len(frame):
+        return float("nan")
+    basin = frame["basin"].to_numpy()
+    if cell["problem"]["minimizers"] is not None:
+        return float((basin >= 0).mean())
+    # The run's own are numbered by their value, the lowest first; without end points there are none.
+    found = "end_0" in frame and frame["end_0"].notna().to_numpy(dtype=bool).any()
+    return float((basin == 0).mean()) if found else float("nan")
 
 
 basin_share = Measure(
-    "basin_share", "share", None, "share of descents that come to the minimum most often reached", largest
-)
+    "basin_share", "share", "high", "share of descents that reach a global minimizer (or the lowest found)",
+    share_of_global,
+)  # fmt: skip

@@ -8,21 +8,18 @@ from typing import Any
 from pandas import DataFrame
 
 from gdbench.measures.base import Measure
-from gdbench.measures.settings import by_setting
-from gdbench.measures.usable_width import RATE
+from gdbench.measures.usable_width import by_rate
 
 
-def rate(frame: DataFrame, cell: Mapping[str, Any]) -> float:
-    """The learning rate of the best setting (``settings.by_setting``).
+def best(frame: DataFrame, cell: Mapping[str, Any]) -> float:
+    """The learning rate with the largest share converged, then the lowest median cost; NaN where none converges.
 
-    NaN without an axis of learning rates, or where nothing converges.
+    Chosen on all descents of the group, so it says where to look and not how well that does.
     """
-    table = by_setting(frame, cell)
-    if RATE not in table or not len(table) or table["_share"].iloc[0] == 0:
+    rates = by_rate(frame)
+    if rates is None or not rates["share"].to_numpy().any():
         return float("nan")
-    return float(table[RATE].iloc[0])
+    return float(rates.index.to_numpy(dtype=float)[rates.attrs["best"]])
 
 
-best_rate = Measure(
-    "best_rate", "learning rate", None, "learning rate with the highest share converged, then the lowest cost", rate
-)
+best_rate = Measure("best_rate", "learning rate", None, "learning rate at which most converge, and then soonest", best)

@@ -23,23 +23,32 @@ def outcome_shares(frame: DataFrame) -> dict[str, float]:
     return {name: count / total if total else float("nan") for name, count in outcome_counts(frame).items()}
 
 
-def lost(frame: DataFrame, cell: Mapping[str, Any]) -> float:
-    """Share diverged or nonfinite; NaN for no descents."""
-    shares = outcome_shares(frame)
-    return sum(shares[name] for name in LOST)
+def share_of(*outcomes: str) -> Callable[[DataFrame, Mapping[str, Any]], float]:
+    """A function of (frame, cell): the share of the descents that ended in one of these ways, NaN for no descents."""
+
+    def share(frame: DataFrame, cell: Mapping[str, Any]) -> float:
+        shares = outcome_shares(frame)
+        return sum(shares[name] for name in outcomes)
+
+    return share
 
 
-def _share_of(outcome: str) -> Callable[[DataFrame, Mapping[str, Any]], float]:
-    return lambda frame, cell: outcome_shares(frame)[outcome]
-
-
-share_diverged = Measure("share_diverged", "share", "low", "share of descents that diverged or became nonfinite", lost)
+share_diverged = Measure(
+    "share_diverged", "share", "low", "share of descents that diverged or became nonfinite", share_of(*LOST)
+)
+share_nonfinite = Measure(
+    "share_nonfinite", "share", "low", "share of descents that became NaN or infinite", share_of("nonfinite")
+)
 share_trapped = Measure(
-    "share_trapped", "share", "low", "share of descents at rest above tolerance", _share_of("trapped")
+    "share_trapped", "share", "low", "share of descents that came to rest above the tolerance", share_of("trapped")
 )
 share_oscillating = Measure(
-    "share_oscillating", "share", "low", "share of descents that overshoot and get no lower", _share_of("oscillating")
+    "share_oscillating",
+    "share",
+    "low",
+    "share of descents that went to and fro without falling",
+    share_of("oscillating"),
 )
 share_unfinished = Measure(
-    "share_unfinished", "share", "low", "share of descents still falling when the budget ended", _share_of("unfinished")
+    "share_unfinished", "share", "low", "share of descents whose budget ended on the way", share_of("unfinished")
 )

@@ -1,4 +1,4 @@
-"""What tuning gains over the library's default."""
+"""What tuning is worth to an optimizer on a problem."""
 
 from __future__ import annotations
 
@@ -6,32 +6,60 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
-from gdbench.measures.base import Measure
-from gdbench.measures.settings import axes_of_settings, by_setting
+from gdbench.measures.base import Measure, cost_at_settle, hyperparameter_names
 
 
 def gain(frame: DataFrame, cell: Mapping[str, Any]) -> float:
-    """log2(median cost to converge at the default / at the best setting of the grid).
+    """log10 of the median cost to converge at the default setting over that at the best setting, decades.
 
-    Infinite where the default does not converge (for half of the descents) and the best setting does; NaN where the
-    grid does not hold the default, or neither converges. Source of the idea: P. Probst, A.-L. Boulesteix and B. Bischl,
-    Tunability, JMLR 20 (2019), 53.
+    The best setting has the lowest median cost on even-numbered starts and seeds; both are judged on odd ones. Infinite
+    where only the best converges, 0 where neither does, negative where the choice did not hold. NaN where the default
+    does not lie on the grid, or nothing can be held out.
     """
-    table, names = by_setting(frame, cell), axes_of_settings(frame, cell)
-    defaults = cell["optimizer"]["defaults"]
-    if not len(table) or any(defaults.get(name) is None for name in names):
+    names = hyperparameter_names(cell) if len(frame) else []
+    usual = default_setting(cell, names) if names else None
+    if usual is None:
         return float("nan")
-    there = np.ones(len(table), dtype=bool)
-    for name in names:
-        there &= np.isclose(table[name].to_numpy(dtype=float), defaults[name], rtol=1e-6, atol=0)
-    best = float(table["_cost"].iloc[0])
-    if not there.any() or not np.isfinite(best):
+    values, costs = frame[names].to_numpy(dtype=float), cost_at_settle(frame)
+    even, odd = halves(frame)
+    if not (even.any() and odd.any()):
         return float("nan")
-    return float(np.log2(max(table["_cost"].to_numpy()[there][0], 1e-9) / max(best, 1e-9)))
+    _, which = np.unique(values, axis=0, return_inverse=True)
+    typical = Series(costs[even]).groupby(which[even]).median()
+    best = typical.index[int(typical.to_numpy().argmin())]
+    at_best = _median(costs[odd & (which == best)])
+    at_default = _median(costs[odd & np.isclose(values, usual, rtol=1e-6, atol=0).all(axis=1)])
+    if at_default == at_best:
+        return 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.log10(at_default) - np.log10(at_best))
+
+
+def default_setting(cell: Mapping[str, Any], names: list[str]) -> list[float] | None:
+    """The library's defaults of these hyperparameters; None where one has none, or another one is held elsewhere."""
+    defaults, held = cell["optimizer"]["defaults"], cell["optimizer"]["hyperparameters"]
+    elsewhere = any(value is not None and value != defaults.get(name) for name, value in held.items())
+    values = [defaults.get(name) for name in names]
+    return None if elsewhere or None in values else values
+
+
+def halves(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Descents to choose a setting on (even starts and seeds) and to judge it on (odd ones), two masks.
+
+    None is held out where there is one start and one seed.
+    """
+    varying = [name for name in ("start", "seed") if len(np.unique(frame[name].to_numpy(dtype=int))) > 1]
+    odd = frame[varying].to_numpy(dtype=int) % 2 == 1
+    return ~odd.any(axis=1), odd.all(axis=1) & (len(varying) > 0)
+
+
+def _median(costs: np.ndarray) -> float:
+    """The median, NaN of none."""
+    return float(np.median(costs)) if len(costs) else float("nan")
 
 
 tunability = Measure(
-    "tunability", "log2 of cost", "low", "factor of cost (log2) between the default and the best setting", gain
+    "tunability", "decades", None, "decades of cost that the best setting saves over the default, held out", gain
 )

@@ -21,7 +21,7 @@ from scipy import stats
 from gdbench.contracts import REGIMES
 from gdbench.figures.base import Results
 from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison, upper_median
-from gdbench.stats.aggregates import pseudomedian
+from gdbench.stats.aggregates import log_ratio, pseudomedian
 from gdbench.stats.bootstrap import Estimate, bootstrap, stratified_bootstrap
 from gdbench.stats.ranks import signed_rank
 
@@ -68,11 +68,7 @@ class Question:
 
         log2 of the ratio of two costs, within ±FURTHEST; of shares unsolved, their difference. Two infinite costs tie.
         """
-        if self.measure == "success_rate":
-            return one - other
-        with np.errstate(invalid="ignore"):
-            ratio = np.log2(np.maximum(one, 1.0)) - np.log2(np.maximum(other, 1.0))
-        return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=np.inf, neginf=-np.inf), -FURTHEST, FURTHEST)
+        return one - other if self.measure == "success_rate" else log_ratio(one, other, FURTHEST)
 
 
 @dataclass(frozen=True)

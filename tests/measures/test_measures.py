@@ -7,20 +7,20 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gdbench.catalogue import gather
 from gdbench.contracts import OUTCOMES
 from gdbench.measures.base import Measure, cost, cost_at_settle
+from gdbench.measures.basin_share import basin_share
 from gdbench.measures.cost_to_converge import cost_to_converge
 from gdbench.measures.final_gap import final_gap
 from gdbench.measures.outcome_shares import outcome_shares, share_diverged
 from gdbench.measures.success_rate import success_rate
 from gdbench.measures.usable_width import usable_rates, usable_width
 
-CELL = {
-    "problem": {"minimum": 0.0, "batch_share": 1.0}, "optimizer": {"cost": [0, 1, 0], "defaults": {}}, "axes": [],
-    "targets": [], "trace_steps": [],
-}  # fmt: skip
+CELL = {"problem": {"minimum": 0.0}}
 MEASURES = gather("gdbench.measures", Measure)
 
 
@@ -48,9 +48,9 @@ def rows(outcomes, settle=None, **columns):
 
 def test_catalogue_names_each_measure_once():
     assert set(MEASURES) == {
-        "area_over_curve", "basin_share", "best_rate", "boundary_dimension", "cost_to_converge", "cost_to_target",
-        "expected_running_time", "final_gap", "robustness", "share_diverged", "share_oscillating", "share_trapped",
-        "share_unfinished", "success_rate", "tunability", "usable_width",
+        "area_over_curve", "basin_share", "best_rate", "boundary_dimension", "boundary_error", "cost_to_converge",
+        "cost_to_target", "expected_running_time", "final_gap", "robustness", "share_diverged", "share_nonfinite",
+        "share_oscillating", "share_trapped", "share_unfinished", "success_rate", "tunability", "usable_width",
     }  # fmt: skip
 
 
@@ -102,6 +102,16 @@ def test_outcome_shares_name_all_six_and_add_up():
     assert share_diverged.compute(rows(["diverged", "nonfinite", "trapped", "trapped"]), CELL) == 0.5
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12))
+def test_every_descent_is_in_one_share(outcomes):
+    named = ("share_diverged", "share_trapped", "share_oscillating", "share_unfinished", "success_rate")
+    values = {name: MEASURES[name].compute(rows(outcomes), CELL) for name in (*named, "share_nonfinite")}
+    assert sum(values[name] for name in named) == pytest.approx(1.0)
+    assert values["share_trapped"] == outcomes.count("trapped") / len(outcomes)
+    assert values["share_nonfinite"] == outcomes.count("nonfinite") / len(outcomes)
+
+
 def at_rates(shares, rates):
     """Four descents a rate, of which the given number converges, in a shuffled order."""
     outcomes = [o for k in shares for o in ["converged"] * k + ["diverged"] * (4 - k)]
@@ -125,69 +135,15 @@ def test_usable_width_without_a_usable_or_any_rate():
     assert usable_rates(at_rates([1, 1], [0.1, 1.0])) == (None, None, 0.0, False)
     assert usable_rates(rows(["converged"])) is None
     assert math.isnan(usable_width.compute(rows(["converged"]), CELL))
+    # In a run where other optimizers have a rate, the column is there and empty.
+    assert usable_rates(rows(["converged"], learning_rate=[math.nan])) is None
 
 
-RATES = {"name": "learning_rate", "kind": "hyperparameter", "values": [0.1, 0.2, 0.4], "scale": "list"}
-TUNED = {**CELL, "axes": [RATES], "optimizer": {"cost": [0, 1, 0], "defaults": {"learning_rate": 0.1}}}
-
-
-def grid():
-    """Three rates, two starts: the first converges late, the second at once in one of two, the last never."""
-    outcomes = ["converged", "converged", "converged", "diverged", "diverged", "trapped"]
-    return rows(outcomes, settle=[80, 80, 20, None, None, None], learning_rate=[0.1, 0.1, 0.2, 0.2, 0.4, 0.4])
-
-
-def compute(name, frame, cell=TUNED):
-    return MEASURES[name].compute(frame, cell)
-
-
-def test_the_share_decides_before_the_cost():
-    assert compute("best_rate", grid()) == 0.1
-    assert math.isnan(compute("best_rate", rows(["diverged"], learning_rate=[0.1])))
-
-
-def test_robustness_is_the_share_of_settings_that_work():
-    assert compute("robustness", grid()) == pytest.approx(2 / 3)
-
-
-def test_tunability_compares_the_default_with_the_best():
-    frame = rows(["converged"] * 4, settle=[80, 80, 20, 20], learning_rate=[0.1, 0.1, 0.2, 0.2])
-    assert compute("tunability", frame) == 2
-    assert compute("tunability", frame.assign(learning_rate=[0.4, 0.4, 0.2, 0.2])) != compute("tunability", frame)
-    lost = rows(["diverged"] * 2 + ["converged"] * 2, learning_rate=[0.1, 0.1, 0.2, 0.2])
-    assert compute("tunability", lost) == math.inf
-
-
-def test_expected_running_time_counts_what_the_failed_spent():
-    # 80 + 80 + 20 to converge and three budgets of 100, by three successes.
-    assert compute("expected_running_time", grid()) == pytest.approx((180 + 300) / 3)
-    assert compute("expected_running_time", rows(["diverged"])) == math.inf
-
-
-def test_cost_to_the_hardest_target():
-    cell = {**CELL, "targets": [1e-1, 1e-4]}
-    frame = rows(["converged"] * 3).assign(
-        hits=[[1, 5], [2, 9], [3, -1]], hits_f_evals=[[0.0, 0.0]] * 3, hits_hvp_evals=[[0.0, 0.0]] * 3,
-        hits_g_evals=[[1.0, 5.0], [2.0, 9.0], [3.0, -1.0]],
-    )  # fmt: skip
-    assert compute("cost_to_target", frame, cell) == 9
-    assert math.isnan(compute("cost_to_target", rows(["converged"]), cell))
-
-
-def test_the_most_visited_minimum():
-    frame = rows(["converged"] * 3 + ["diverged"]).assign(basin=[0, 2, 2, -1])
-    assert compute("basin_share", frame) == 0.5
-    assert math.isnan(compute("basin_share", rows(["diverged"]).assign(basin=[-1])))
-
-
-def test_area_over_the_curve_of_a_trace():
-    cell = {**CELL, "trace_steps": [0, 50, 100]}
-    # At 1e2 and worse for half of the budget, then at 1e-8: half the area; and one that never comes below 1e2.
-    frame = rows(["converged", "diverged"]).assign(trace_best=[[1e3, 1e-9, 1e-9], [1e3, 1e3, 1e3]])
-    assert compute("area_over_curve", frame, cell) == pytest.approx(0.25)
-
-
-def test_each_outcome_has_its_share():
-    frame = rows(["trapped", "oscillating", "unfinished", "unfinished"])
-    found = {name: compute(f"share_{name}", frame) for name in ("trapped", "oscillating", "unfinished", "diverged")}
-    assert found == {"trapped": 0.25, "oscillating": 0.25, "unfinished": 0.5, "diverged": 0}
+def test_basin_share_counts_global_minimizers():
+    frame = rows(["converged", "converged", "trapped", "diverged"], basin=[0, 2, -1, -1])
+    known = {"problem": {"minimizers": [[0.0], [1.0], [2.0]]}}
+    assert basin_share.compute(frame, known) == 0.5
+    # Without known ones the run numbers what it finds, the lowest first; without end points it finds nothing.
+    unknown = {"problem": {"minimizers": None}}
+    assert basin_share.compute(frame.assign(end_0=0.0), unknown) == 0.25
+    assert math.isnan(basin_share.compute(frame, unknown))

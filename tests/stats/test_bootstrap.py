@@ -7,15 +7,7 @@ import pytest
 import scipy.stats
 
 from gdbench.stats import bootstrap as module
-from gdbench.stats.bootstrap import (
-    bca_interval,
-    bootstrap,
-    cluster_bootstrap,
-    distribution,
-    jackknife_values,
-    percentile_interval,
-    stratified_bootstrap,
-)  # fmt: skip
+from gdbench.stats.bootstrap import bca_interval, bootstrap, distribution, jackknife_values, percentile_interval
 
 SAMPLE = np.random.default_rng(5).gamma(2.0, size=40)
 
@@ -60,7 +52,7 @@ def test_chunks_change_nothing(monkeypatch):
     np.testing.assert_array_equal(whole, distribution(SAMPLE, np.median, np.random.default_rng(3), 50))
 
 
-def test_families_are_drawn_whole():
+def test_clusters_are_drawn_whole():
     # Ten equal copies of each of six values carry no more information than the six.
     copies = np.repeat(SAMPLE[:6, None], 10, axis=1)
     alone = bootstrap(SAMPLE[:6], np.mean, np.random.default_rng(0))
@@ -94,58 +86,3 @@ def test_bca_of_equal_values_is_a_point():
 def test_refusals(values, method, what):
     with pytest.raises(ValueError, match=what):
         bootstrap(np.array(values), np.mean, np.random.default_rng(0), method=method)
-
-
-def test_strata_are_drawn_one_by_one_and_pairs_stay_together():
-    rng = np.random.default_rng(0)
-    # Two solvers that always differ by 1: whatever is drawn, their paired difference is 1.
-    strata = [np.stack([x, x + 1]) for x in (rng.normal(size=5), rng.normal(size=9))]
-
-    def difference(*drawn):
-        return np.mean([d[:, 1].mean(-1) - d[:, 0].mean(-1) for d in drawn], axis=0)
-
-    found = stratified_bootstrap(strata, difference, rng)
-    assert found == pytest.approx((1, 1, 1))
-
-
-def test_strata_agree_with_the_plain_bootstrap_of_one():
-    values = np.random.default_rng(1).normal(size=(1, 30))
-    one = stratified_bootstrap([values], lambda d: d[:, 0].mean(-1), np.random.default_rng(2), resamples=20_000)
-    plain = bootstrap(values[0], np.mean, np.random.default_rng(3), resamples=20_000)
-    np.testing.assert_allclose(one, plain, atol=0.02)
-
-
-def test_a_family_is_drawn_with_all_its_members():
-    values = np.repeat([0.0, 1.0, 2.0, 3.0], [1, 5, 2, 3])
-    clusters = np.repeat(list("abcd"), [1, 5, 2, 3])
-    found = cluster_bootstrap(values, clusters, np.mean, np.random.default_rng(0), resamples=4000)
-    assert found.value == pytest.approx(values.mean()) and found.low <= found.value <= found.high
-    # Members of a family are no replicates: an interval over them is far too narrow.
-    plain = bootstrap(values, np.mean, np.random.default_rng(0))
-    assert found.high - found.low > 1.3 * (plain.high - plain.low)
-    alone = cluster_bootstrap(values, np.arange(len(values)), np.mean, np.random.default_rng(0), resamples=20_000)
-    np.testing.assert_allclose(alone, bootstrap(values, np.mean, np.random.default_rng(1), resamples=20_000), atol=0.1)
-
-
-@pytest.mark.slow
-def test_intervals_over_families_cover_as_often_as_they_say():
-    rng, hits = np.random.default_rng(0), 0
-    for _ in range(400):
-        family = np.repeat(np.arange(30), 3)
-        values = np.repeat(rng.normal(size=30), 3) + 0.3 * rng.normal(size=90)
-        found = cluster_bootstrap(values, family, np.mean, rng, resamples=500)
-        hits += found.low <= 0 <= found.high
-    # A percentile interval of 30 units falls a little short of 95%.
-    assert 0.90 <= hits / 400 <= 0.98
-
-
-@pytest.mark.slow
-def test_intervals_over_starts_cover_as_often_as_they_say():
-    rng, hits = np.random.default_rng(0), 0
-    for _ in range(400):
-        strata = [rng.normal(size=(1, 24)) for _ in range(5)]
-        found = stratified_bootstrap(
-            strata, lambda *d: np.mean([x[:, 0].mean(-1) for x in d], axis=0), rng, resamples=500
-        )
-        hits += found.low <= 0 <= found.high
-    assert 0.90 <= hits / 400 <= 0.98
