@@ -1,0 +1,38 @@
+"""A number with its interval an optimizer, one below the other, and the problems it is made of as faint points."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from pandas import DataFrame
+
+from gdbench.figures.choose import floats, keep
+
+ALL = "all problems"
+
+
+def draw_forest(ax: Axes, frame: DataFrame, label: str) -> None:
+    """One row an optimizer, in the order of the frame.
+
+    Args:
+        ax: axes to draw on.
+        frame: columns ``optimizer``, ``problem``, ``value``, ``low``, ``high``: a row a problem, and one with
+            ``ALL`` for the number over all of them, which has the interval.
+        label: name of the number.
+    """
+    labels = list(dict.fromkeys(frame["optimizer"]))
+    for row, name in enumerate(labels):
+        group, colour = keep(frame, frame["optimizer"] == name), frame.attrs["styles"][name]["color"]
+        whole = group["problem"].to_numpy() == ALL
+        single = floats(keep(group, ~whole), "value")
+        # Equal values lie beside each other, not one upon the other.
+        spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
+        ax.plot(single, row + spread, ls="none", marker="o", ms=3, mew=0, color=colour, alpha=0.35, gid="problems")
+        value, low, high = (floats(keep(group, whole), column)[0] for column in ("value", "low", "high"))
+        ax.plot([low, high], [row, row], color=colour, lw=2.2, solid_capstyle="butt", gid="interval")
+        ax.plot(value, row, marker="D", ms=6, mfc=colour, mec="white", mew=0.8, zorder=4, gid="value")
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.grid(axis="x", lw=0.4, color="0.9")
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(label + (f"\n({frame.attrs['hidden']})" if frame.attrs["hidden"] else ""))
