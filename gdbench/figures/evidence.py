@@ -1,4 +1,4 @@
-"""What single figures need of a comparison beyond costs: scores, traces, and what every setting was worth."""
+"""What single figures need of a comparison beyond costs: scores, traces, and what every setting costs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Results
 from gdbench.figures.choose import RECORD, keep, known, rows, split, trace_columns, trace_costs, where
-from gdbench.figures.comparison import Comparison, Held, Place, picks, rankings
-from gdbench.measures.base import converged, final_gaps
+from gdbench.figures.comparison import Comparison, Held, Place, picks, rankings, upper_median
+from gdbench.measures.base import cost_at_settle
 
 
 def score(place: Place, gap: np.ndarray, solved: np.ndarray) -> np.ndarray:
@@ -53,15 +53,29 @@ def traces(results: Results, told: Comparison) -> list[list[tuple[np.ndarray, np
 
 
 def tried(results: Results, told: Comparison) -> list[list[np.ndarray]]:
-    """Mean held-out score of every setting, in the order of the ranking by the other descents, by place and optimizer.
+    """Held-out median cost of every setting, in the order of the ranking by the other descents, by place and optimizer.
 
-    The order is what tuning would have chosen, the value what the choice is worth. A failed cell has one setting that
-    is worth 0.
+    The order is what tuning would choose, the cost what the choice is worth; infinite where half or more of the
+    held-out descents do not converge. A failed cell counts as one setting that solves nothing.
     """
     return [
         [_tried(results, _cell(results, told, place, label), place) for label in told.optimizers]
         for place in told.places
     ]  # fmt: skip
+
+
+PENALTY = 10.0
+"""How many budgets an unsolved problem counts as where costs are averaged (PAR10)."""
+
+
+def penalised(told: Comparison, place: int, costs: np.ndarray) -> np.ndarray:
+    """Costs on a place with infinite ones replaced by ``PENALTY`` times the most that any optimizer spent there.
+
+    Source: the penalised average runtime of Hutter, Hoos, Leyton-Brown and Stuetzle, JAIR 36 (2009) 267-306.
+    """
+    weight = told.weight(place)
+    budget = max(float((held.spent @ weight).max(initial=0.0)) for held in told.held[place])
+    return np.where(np.isfinite(costs), costs, PENALTY * budget)
 
 
 def _cell(results: Results, told: Comparison, place: Place, label: str) -> Mapping[str, Any]:
@@ -90,13 +104,16 @@ def _trace(
 def _tried(results: Results, cell: Mapping[str, Any], place: Place) -> np.ndarray:
     order = DataFrame() if cell["failed"] else rankings(results, cell, place.at)
     if order.empty:
-        return np.zeros(1)
+        return np.full(1, np.inf)
     names = [name for name in order.columns if not name.startswith("_")]
     table = rows(results, cell, RECORD, place.at)
     held_out = split(table)[1]
     table = held_out if len(held_out) else table
-    value = score(place, final_gaps(table), converged(table))
+    cost = cost_at_settle(table)
     if not names:
-        return np.array([value.mean()])
-    means = table[names].assign(value=value).groupby(names, observed=True)["value"].mean()
-    return order[names].merge(means.reset_index(), how="left", on=names)["value"].fillna(0.0).to_numpy(dtype=float)
+        return upper_median(cost)[None]
+    medians = table[names].assign(cost=cost).groupby(names, observed=True)["cost"].agg(
+        lambda own: upper_median(own.to_numpy())
+    )  # fmt: skip
+    found = order[names].merge(medians.reset_index(), how="left", on=names)["cost"]
+    return found.fillna(np.inf).to_numpy(dtype=float)

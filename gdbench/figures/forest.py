@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from pandas import DataFrame
 
 from gdbench.figures.choose import floats, keep
+from gdbench.figures.comparison import Comparison
 
 ALL = "all problems"
 
@@ -36,3 +39,30 @@ def draw_forest(ax: Axes, frame: DataFrame, label: str) -> None:
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(label + (f"\n({frame.attrs['hidden']})" if frame.attrs["hidden"] else ""))
+
+
+def forest_frame(
+    told: Comparison, kept: Sequence[int], values: np.ndarray, whole: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> DataFrame:
+    """The rows that ``draw_forest`` takes.
+
+    Args:
+        told: the comparison.
+        kept: indices of the optimizers to show, in their order.
+        values: the number of each problem, [places, optimizers]; NaN for none.
+        whole: the number over all of them with the ends of its interval, [optimizers] each.
+
+    Returns:
+        A row an optimizer and problem: ``optimizer``, ``problem``, ``value``, ``low``, ``high``; the number over all
+        problems first, the interval only there.
+    """
+    rows = []
+    for k in kept:
+        name = told.optimizers[k]
+        value, low, high = (float(part[k]) for part in whole)
+        rows.append({"optimizer": name, "problem": ALL, "value": value, "low": low, "high": high})
+        rows += [
+            {"optimizer": name, "problem": place.title, "value": float(own), "low": np.nan, "high": np.nan}
+            for place, own in zip(told.places, values[:, k], strict=True)
+        ]
+    return DataFrame(rows)

@@ -30,11 +30,11 @@ def regime_cases(results: Results, fewest_places: int = 1) -> list[dict[str, Any
     for experiment, dtype in compared(results):
         seen: list[Any] = []
         for regime in REGIMES:
-            told = comparison(results, experiment, dtype, regime)
-            if len(told.optimizers) < FEWEST or len(told.places) < max(fewest_places, 2 if regime == ONE else 1):
+            if regime == ONE and len(comparison(results, experiment, dtype).places) < 2:
                 continue
+            told = comparison(results, experiment, dtype, regime)
             chosen = told.optimizers, [[dict(held.setting) for held in row] for row in told.held]
-            if chosen not in seen:
+            if len(told.optimizers) >= FEWEST and len(told.places) >= fewest_places and chosen not in seen:
                 seen.append(chosen)
                 found.append({"experiment": experiment, "dtype": dtype, "regime": regime})
     return found

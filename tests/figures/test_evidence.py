@@ -1,4 +1,4 @@
-"""Scores, traces and the value of every setting, against hand-computed cases."""
+"""Scores, traces and the cost of every setting, against hand-computed cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gdbench.figures.comparison import Place, comparison
-from gdbench.figures.evidence import score, scores, traces, tried
+from gdbench.figures.evidence import penalised, score, scores, traces, tried
 
 INF = np.inf
 
@@ -55,13 +55,17 @@ def test_a_descent_without_a_stored_trace_is_nowhere(build):
     assert own[1][0].tolist() == [0.1, 1e-3, 1e-9] and np.isinf(own[1][1]).all()
 
 
-def test_settings_in_the_order_of_choice_with_their_held_out_value(build):
-    results = build.contest({"a": [[10, INF]], "b": [[20, 30]]}, lost=[("b", 0)])
+def test_settings_in_the_order_of_choice_with_their_held_out_cost(build):
+    results = build.contest({"a": [[10, 12, 50]], "b": [[20, 30, INF]]}, lost=[("b", 0)])
     frame = results.frames["contest/p0/a"]
-    # The chosen rate 1 is worth nothing on what is held out; the other one keeps one of two starts.
+    # The chosen rate 1 solves nothing of what is held out; the other one costs twice as much and is not hit.
     odd = (frame["start"] % 2 == 1) & (frame["learning_rate"] == 1)
     outcome = frame["outcome"].where(~odd, "nonfinite")
     results.frames["contest/p0/a"] = frame.assign(outcome=pd.Categorical(outcome, frame["outcome"].cat.categories))
     (values,) = tried(results, of(results))
-    np.testing.assert_allclose(values[0], [0, (1 + 1 / 9) / 2])
-    assert values[1].tolist() == [0]
+    assert values[0].tolist() == [INF, 24] and values[1].tolist() == [INF]
+
+
+def test_unsolved_counts_as_ten_budgets(build):
+    told = of(build.contest({"a": [[10, INF]], "b": [[20, 30]]}, budget=70))
+    assert penalised(told, 0, np.array([5.0, INF])).tolist() == [5, 700]
