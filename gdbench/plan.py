@@ -221,7 +221,7 @@ def make_cell(
     names = {axis.name for axis in grid.axes}
     targets = targets_of(trial, problem)
     fixed = {n: v.values[0] for n, v in optimizer.axes.items() if n not in names}
-    error = None
+    error, unresolved = None, ""
     descent = Descent(problem, optimizer.optimizer, optimizer.static, shape_of(trial, problem, trial.steps))
     refusal = optimizer.optimizer.refusal(problem)
     try:
@@ -236,9 +236,12 @@ def make_cell(
         descent.apart &= descent.engine not in ("fused", "native")
         block = block or execute.block_lanes(descent, dtype, platform)
         cost, limits = descent.facts.cost, thresholds(choice, trial, dtype)
+        unresolved = _unresolved(targets, choice, limits, dtype)
         limits_of = [_digest(thresholds(choice, trial, dtype, i)) for i in range(len(choice.instances))]
     except Exception as failure:  # tracing runs the user's code: what it raises belongs to this cell alone
         error, block, cost, limits, limits_of = failure, execute.LEAST_LANES, [0, 0, 0], None, []
+    if unresolved:
+        raise SuiteError([unresolved])
     info = describe_cell(trial, choice, optimizer, dtype, grid, descent.shape, descent.engine)
     info |= {"block": block, "problem": describe_problem(choice, limits)}
     info["optimizer"]["cost"] = cost
@@ -255,6 +258,23 @@ def make_cell(
         info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,
         _shard_lanes(descent, block), platform, error,
     )  # fmt: skip
+
+
+def _unresolved(targets: Sequence[float], choice: ProblemChoice, limits: execute.Thresholds, dtype: str) -> str:
+    """Why a target cannot be told from the minimum in this dtype; "" where all can.
+
+    The kernels compute f less its offset: an ulp of what that is at the minimum is the least gap there is.
+    """
+    problem = choice.problem
+    unit = float(np.min(limits.scale)) if problem.target_unit is None else problem.target_unit
+    least = float(np.finfo(dtype).eps * np.max(np.abs(limits.floor)))
+    lost = [tau for tau in targets if tau * unit < least]
+    if not lost:
+        return ""
+    return (
+        f"{problem.label}: the target {min(lost):g} lies {min(lost) * unit:.1e} above the minimum, where {dtype} resolves "
+        f"no less than {least:.1e}: give targets of {least / unit:.1e} or more, or dtype float64"
+    )
 
 
 HOST_BLOCKS = 4

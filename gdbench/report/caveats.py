@@ -253,9 +253,13 @@ def exploratory(results: Results, study: Study) -> Iterator[Caveat]:
     if not results.suite["suite"].get("primary"):
         text = "The suite names no primary question, so every comparison here is exploratory."
         yield Caveat("note", "Exploratory", text)
+    elif not any(verdict.primary for verdict in study.verdicts):
+        text = "The suite's primary question has no answer: it needs two optimizers with held-out starts."
+        yield Caveat("problem", "Primary question", text)
     text = (
-        "Intervals are over starts and seeds on these problems. They say nothing of other problems: that one optimizer "
-        "is better than another would take an interval over families of problems."
+        "Intervals in the answer tables are over starts and seeds on these problems and say nothing of other problems. "
+        "That one optimizer is better than another takes an interval over families of problems, as under “Over all "
+        "problems”."
     )
     yield Caveat("note", "What the intervals cover", text)
 

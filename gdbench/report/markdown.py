@@ -8,6 +8,7 @@ from gdbench.contracts import OUTCOMES
 from gdbench.report.caveats import Caveat
 from gdbench.report.lines import AnswerBlock, AnswerLine, answer_groups, command, environment_lines, facts
 from gdbench.report.study import Results, Study
+from gdbench.report.verdict_words import HEADS, TWIN_HEADS, block
 from gdbench.report.words import percent
 
 
@@ -17,6 +18,7 @@ def markdown(results: Results, study: Study, caveats: list[Caveat]) -> str:
     description = results.suite["suite"].get("description")
     parts += [escape(description), ""] if description else []
     parts += ["; ".join(f"{what}: {value}" for value, what in facts(results, study)) + ".", ""]
+    parts += verdict_parts(study)
     parts += ["## Answers", "", *answers(results, study), "## Caveats", ""]
     parts += [f"- **{escape(c.title)}.** {escape(c.text)}" for c in caveats] or ["None."]
     parts += ["", "## How every descent ended", "", *outcomes(study)]
@@ -37,6 +39,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A pipe table; the first column is left-aligned, the others right."""
     lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)], *([escape(entry) for entry in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def verdict_parts(study: Study) -> list[str]:
+    """What is said beyond single problems; nothing where there is nothing to compare."""
+    parts = ["## Over all problems", ""] if study.verdicts else []
+    for told in map(block, study.verdicts):
+        parts += [f"### {escape(f'{told.title}, {told.label}')}", "", escape(told.sentence), "", f"By {told.measured}."]
+        parts += ["", *table(HEADS, told.rows), ""]
+        parts += ["Rotation sensitivity:", "", *table(TWIN_HEADS, told.twins), ""] if told.twins else []
+        parts += [f"- {escape(remark)}" for remark in told.remarks] + ([""] if told.remarks else [])
+    return parts
 
 
 def answers(results: Results, study: Study) -> list[str]:

@@ -15,6 +15,7 @@ from gdbench.figures import base as figures
 from gdbench.measures.base import SPENT
 from gdbench.measures.outcome_shares import outcome_counts
 from gdbench.report.answers import Answer, AnswerTable, answer_tables, cell_answers
+from gdbench.report.verdict import Verdict, verdicts
 
 RECORD = (
     "outcome", "flag", "steps", "settle_step", "f_final", "gap_final", *SPENT, "start", "seed",
@@ -99,6 +100,7 @@ class Study:
     cells: tuple[CellSummary, ...]
     tables: tuple[AnswerTable, ...]
     twins: tuple[Twins, ...]
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def descents(self) -> int:
@@ -162,4 +164,4 @@ def read(results: Results) -> Study:
         summaries.append(summarise(cell, frame, timing.get(cell["id"], {})))
         rows += cell_answers(results, cell, frame, rng)
     cells = tuple(summaries)
-    return Study(cells, tuple(answer_tables(rows)), twins_of(results, cells))
+    return Study(cells, tuple(answer_tables(rows)), twins_of(results, cells), tuple(verdicts(results, rng)))

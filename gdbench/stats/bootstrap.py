@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -125,3 +125,68 @@ def bootstrap(
     if len(values) < 2 or not np.isfinite(values).all():
         raise ValueError("'bca' needs at least two units and finite values")
     return Estimate(value, *bca_interval(resampled, value, jackknife_values(values, statistic), confidence))
+
+
+def stratified_bootstrap(
+    strata: Sequence[np.ndarray],
+    statistic: Callable[..., np.ndarray],
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of several strata (problems) with its percentile interval, units drawn anew within each stratum.
+
+    What is paired stays paired: of a stratum of shape [..., n] whole columns are drawn with replacement.
+
+    Args:
+        strata: arrays of shape [..., n], n the units of each (their numbers may differ).
+        statistic: (one array [resamples, ..., n] a stratum) -> [resamples]; infinite values are allowed.
+        rng: where the randomness comes from.
+        confidence: level.
+        resamples: number of resamples.
+    """
+    size = max(1, CHUNK // max(1, sum(values.size for values in strata)))
+    parts = []
+    for first in range(0, resamples, size):
+        drawn = []
+        for values in strata:
+            n = values.shape[-1]
+            picks = rng.integers(n, size=(min(size, resamples - first), n))
+            drawn.append(np.moveaxis(values[..., picks], -2, 0))
+        parts.append(statistic(*drawn))
+    value = float(statistic(*(values[None] for values in strata))[0])
+    return Estimate(value, *percentile_interval(np.concatenate(parts), confidence))
+
+
+def cluster_bootstrap(
+    values: np.ndarray,
+    clusters: Sequence[str] | np.ndarray,
+    statistic: Statistic,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of values [n] with its percentile interval over clusters (families of problems).
+
+    Clusters are drawn with replacement, each with all its members: members of one family are not independent.
+
+    Args:
+        values: one value a problem.
+        clusters: the family of each.
+        statistic: (array, axis=...) -> reduced array; a resample's length varies with the clusters drawn, so resamples
+            of equal length are reduced together.
+        rng: where the randomness comes from.
+        confidence: level.
+        resamples: number of resamples.
+    """
+    values = np.asarray(values, dtype=float)
+    _, which = np.unique(np.asarray(clusters), return_inverse=True)
+    members = [np.flatnonzero(which == c) for c in range(which.max() + 1)]
+    drawn = rng.integers(len(members), size=(resamples, len(members)))
+    lengths = np.array([len(m) for m in members])[drawn].sum(axis=1)
+    found = np.empty(resamples)
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        picks = np.array([np.concatenate([members[c] for c in drawn[row]]) for row in rows])
+        found[rows] = statistic(values[picks], axis=1)
+    return Estimate(float(statistic(values, axis=0)), *percentile_interval(found, confidence))

@@ -1,0 +1,33 @@
+"""Area over the convergence curve: how good a descent was at any budget, in one number.
+
+Source: J. de Nobel, F. Ye, D. Vermetten, H. Wang, C. Doerr and T. Baeck, IOHexperimenter, Evolutionary Computation 32
+(2024), 205-210; the definition of IOHinspector (0 is best for the area, which is then taken from 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def area_over_curve(
+    costs: np.ndarray, best: np.ndarray, budget: float, low: float = 1e-8, high: float = 1e2
+) -> np.ndarray:
+    """Normalised area over the curve of log10(best gap so far), clipped to [low, high], over the budget.
+
+    1 - (1/budget) ∫₀^budget (log10 clip(g(c), low, high) - log10 low) / (log10 high - log10 low) dc, exact for a step
+    function: 1 for a descent that starts at ``low`` or better, 0 for one that never gets below ``high``.
+
+    Args:
+        costs: cost at which each stored value was reached, ascending, shape [..., k]; before the first of them the gap
+            counts as ``high``, after the last it stays.
+        best: best gap so far there, shape [..., k]; NaN counts as infinite.
+        budget: the cost up to which the area is taken.
+        low: the gap from which on a curve gets no better.
+        high: the gap from which on it gets no worse.
+    """
+    clipped = np.clip(np.nan_to_num(np.asarray(best, dtype=float), nan=np.inf, posinf=np.inf), low, high)
+    height = (np.log10(clipped) - np.log10(low)) / (np.log10(high) - np.log10(low))
+    edges = np.clip(np.asarray(costs, dtype=float), 0.0, budget)
+    ends = np.concatenate([edges[..., 1:], np.full((*edges.shape[:-1], 1), budget)], axis=-1)
+    area = edges[..., 0] + (height * (ends - edges)).sum(axis=-1)
+    return 1 - area / budget
