@@ -11,9 +11,10 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
-from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, shown, solved_cases
+from gdbench.figures.over_problems import CONFIDENCE, attributes, shown, solved_cases
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import draw_steps, percent, profile_frame, side_legend
+from gdbench.stats.profiles import budgets
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -38,15 +39,14 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     """
     told = comparison(results, experiment, dtype, regime)
     simplex = without_gradients(results, told)
-    unit = np.array([place.dim + 1.0 if simplex else 1.0 for place in told.places])
-    costs = told.typical() / unit[:, None]
+    costs = budgets(told.typical(), np.array([place.dim for place in told.places]) if simplex else None)
     finite = costs[np.isfinite(costs) & (costs > 0)]
     left, right = (float(finite.min()), float(finite.max())) if len(finite) else (1.0, 2.0)
     solved = np.isfinite(costs).mean(axis=0)
     # Of equal shares the one with the lower costs stands first.
     area = np.log(np.clip(costs, left, 2 * right) / left).mean(axis=0) / np.log(2 * right / left)
     kept = shown(solved - 1e-6 * area)
-    frame = profile_frame(costs, told, kept, "cost", (left / 1.5, right * 1.5), generator())
+    frame = profile_frame(costs, told, kept, "cost", (left / 1.5, right * 1.5))
     frame.attrs |= attributes(results, told, kept) | {"simplex": simplex}
     return frame
 

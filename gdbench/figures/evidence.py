@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pandas import DataFrame
@@ -39,12 +39,15 @@ def scores(told: Comparison) -> list[np.ndarray]:
     ]
 
 
-def traces(results: Results, told: Comparison) -> list[list[tuple[np.ndarray, np.ndarray] | None]]:
-    """Cost and best gap so far of each held-out descent at its stored steps, by place and optimizer.
+class Trace(NamedTuple):
+    """Cost and best gap so far of n descents at their stored steps, [n, steps] each; infinite: nothing is known."""
 
-    Returns:
-        Two arrays [n, stored steps] for each, the gap infinite where nothing is known; None where no trace is stored.
-    """
+    cost: np.ndarray
+    best: np.ndarray
+
+
+def traces(results: Results, told: Comparison) -> list[list[Trace | None]]:
+    """The trace of the held-out descents, by place and optimizer; None where none is stored."""
     return [
         [_trace(results, _cell(results, told, place, label), place, held)
          for label, held in zip(told.optimizers, row, strict=True)]
@@ -87,7 +90,7 @@ def _cell(results: Results, told: Comparison, place: Place, label: str) -> Mappi
 
 def _trace(
     results: Results, cell: Mapping[str, Any], place: Place, held: Held
-) -> tuple[np.ndarray, np.ndarray] | None:
+) -> Trace | None:
     if cell["failed"] or not cell["trace_steps"]:
         return None
     table = where(rows(results, cell, ["trace_best", *trace_columns(cell)], place.at), held.setting)
@@ -98,7 +101,7 @@ def _trace(
     best = np.array([np.asarray(trace, dtype=float) for trace in table["trace_best"]])
     best = np.where(np.isnan(best), np.inf, best)[pick]
     best[pick < 0] = np.inf
-    return trace_costs(table, cell)[pick], best
+    return Trace(trace_costs(table, cell)[pick], best)
 
 
 def _tried(results: Results, cell: Mapping[str, Any], place: Place) -> np.ndarray:

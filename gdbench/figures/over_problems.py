@@ -13,6 +13,8 @@ from gdbench.figures.choose import heading
 from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison
 from gdbench.figures.lines import run_styles
 from gdbench.figures.regimes import ONE
+from gdbench.stats.bands import mean_band
+from gdbench.stats.bootstrap import stratified_bootstrap
 
 MOST = 12
 """Optimizers in one panel: of more, the best by the panel's own number are shown, and the others are counted."""
@@ -72,3 +74,24 @@ def attributes(results: Results, told: Comparison, kept: Sequence[int], title: s
 def generator() -> np.random.Generator:
     """The randomness of a panel's intervals: the same run gives the same picture."""
     return np.random.default_rng(0)
+
+
+Numbers = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""A number of each optimizer (or at each point of its curve) with the ends of its interval."""
+
+
+def over_families(values: np.ndarray, families: Sequence[str]) -> Numbers:
+    """Mean over the problems of values [places, ...] with its interval over their families; NaN where there is one."""
+    low, high = mean_band(values, families, generator())
+    return values.mean(axis=0), np.asarray(low), np.asarray(high)
+
+
+def over_starts(values: Sequence[np.ndarray]) -> Numbers:
+    """Mean over the problems of means over descents, of one matrix [optimizers, n] a place, with its interval over n."""
+
+    def mean(*resampled: np.ndarray) -> np.ndarray:
+        return np.mean([own.mean(axis=-1) for own in resampled], axis=0)
+
+    found = [stratified_bootstrap([own[k] for own in values], mean, generator()) for k in range(len(values[0]))]
+    value, low, high = np.array(found).T
+    return value, low, high

@@ -12,10 +12,10 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import comparison
-from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, shown, solved_cases
+from gdbench.figures.over_problems import CONFIDENCE, attributes, shown, solved_cases
 from gdbench.figures.steps import draw_steps, percent, profile_frame, side_legend
 from gdbench.figures.style import number
-from gdbench.stats.profiles import performance_ratios
+from gdbench.stats.profiles import ratios
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -39,12 +39,12 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         and ``high`` (95% by bootstrap over families of problems), ``solved`` (rho at the right edge).
     """
     told = comparison(results, experiment, dtype, regime)
-    ratios = performance_ratios(told.typical())
-    solved = np.isfinite(ratios).mean(axis=0)
+    ratio = ratios(told.typical())
+    solved = np.isfinite(ratio).mean(axis=0)
     # Of equal shares the one that is the best more often stands first.
-    kept = shown(solved + 1e-6 * (ratios == 1).mean(axis=0))
-    edge = 2.0 ** max(np.ceil(np.log2(np.max(ratios, where=np.isfinite(ratios), initial=1.0))), 2.0)
-    frame = profile_frame(ratios, told, kept, "ratio", (1.0, float(edge)), generator())
+    kept = shown(solved + 1e-6 * (ratio == 1).mean(axis=0))
+    edge = 2.0 ** max(np.ceil(np.log2(np.max(ratio, where=np.isfinite(ratio), initial=1.0))), 2.0)
+    frame = profile_frame(ratio, told, kept, "ratio", (1.0, float(edge)))
     frame.attrs |= attributes(results, told, kept)
     return frame
 
@@ -55,9 +55,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     ends = frame.groupby("optimizer", sort=False, observed=True)["solved"].first()
     texts = {str(label): f"{label}, {percent(share)}" for label, share in ends.items()}
     side_legend(ax, texts, frame, "solved at all")
-    ratios = floats(frame, "ratio")
     ax.set_xscale("log", base=2)
-    ax.set(xlim=(1.0, ratios.max()), xlabel="cost / cost of the cheapest (τ)", ylabel="problems within τ")
+    ax.set(xlim=(1.0, floats(frame, "ratio").max()), xlabel="cost / cost of the cheapest (τ)", ylabel="problems within τ")
     ax.xaxis.set_major_locator(LogLocator(2, numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x)))

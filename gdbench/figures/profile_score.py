@@ -11,7 +11,7 @@ from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, shown, solved_cases
-from gdbench.stats.profiles import performance_ratios, profile_scores
+from gdbench.stats.profiles import profile_score, ratios
 
 FURTHEST = 4.0
 """The ratio up to which a profile counts, AlgoPerf's."""
@@ -35,9 +35,10 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         Rows as ``forest_frame`` makes them, best first; 95% by bootstrap over families of problems.
     """
     told = comparison(results, experiment, dtype, regime)
-    scores = profile_scores(performance_ratios(told.typical()), FURTHEST)
+    # Each problem by itself, so that the mean over them is the score.
+    scores = profile_score(ratios(told.typical())[:, None, :], FURTHEST)
     kept = shown(scores.mean(axis=0))
-    frame = forest_frame(told, kept, scores, over_families(scores, told))
+    frame = forest_frame(told, kept, scores, over_families(scores, told.families))
     frame.attrs = attributes(results, told, kept)
     return frame
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from pandas import DataFrame
 
 from gdbench.figures.choose import floats
+from gdbench.figures.comparison import Comparison
 from gdbench.figures.lines import BAND
+from gdbench.figures.over_problems import generator
 from gdbench.figures.style import line_handles
+from gdbench.stats.bands import mean_band
+from gdbench.stats.profiles import profile
 
 
 def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
@@ -47,3 +54,30 @@ def percent(share: float) -> str:
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{np.round(100 * share):.0f}%"
+
+
+def profile_frame(
+    values: np.ndarray, told: Comparison, kept: Sequence[int], x: str, limits: tuple[float, float]
+) -> DataFrame:
+    """Share of the problems with a value of at most x, at every x where it rises, with its band over families.
+
+    Args:
+        values: one a problem and optimizer, shape [places, optimizers]; infinite for never.
+        told: the comparison.
+        kept: indices of the optimizers to show, in their order.
+        x: name of the column of x.
+        limits: ends of the axis, where each curve begins and ends.
+
+    Returns:
+        ``optimizer``, ``x``, ``share``, ``low``, ``high`` (NaN with fewer than two families), and ``solved``, the share
+        of finite values.
+    """
+    families, parts = np.array(told.families), []
+    for k in kept:
+        own = values[:, [k]]
+        inside = own[(own > limits[0]) & (own < limits[1])]
+        at = np.r_[limits[0], np.unique(inside), limits[1]]
+        low, high = mean_band((own <= at).astype(float), families, generator())
+        share, solved = profile(own, at)[:, 0], float(np.isfinite(own).mean())
+        parts.append({"optimizer": told.optimizers[k], x: at, "share": share, "low": low, "high": high, "solved": solved})
+    return pd.concat(map(DataFrame, parts), ignore_index=True)

@@ -1,0 +1,150 @@
+"""Figure 16: what is tuning worth, and how many settings must be tried?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from pandas import DataFrame
+
+from gdbench.figures.base import Figure, Results
+from gdbench.figures.choose import floats
+from gdbench.figures.comparison import Comparison, comparison
+from gdbench.figures.evidence import PENALTY, penalised, tried
+from gdbench.figures.matrix import draw_matrix
+from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, shown, solved_cases
+from gdbench.figures.regimes import BEST, DEFAULT, ONE
+from gdbench.figures.scale import tick_plain
+from gdbench.figures.steps import side_legend
+from gdbench.figures.style import number
+from gdbench.stats.tuning import best_of
+
+GAIN, CURVE = "gain of tuning", "best of n settings"
+
+FURTHEST = 6.0
+"""log2 of the gain at which the colours end."""
+
+
+def cases(results: Results) -> list[dict[str, Any]]:
+    """For each comparison the gain over each regime that is not tuned per problem, and the curves, where one tunes."""
+    solved, found = solved_cases(results), []
+    for best in (case for case in solved if case["regime"] == BEST):
+        others = [case["regime"] for case in solved if {**case, "regime": BEST} == best and case["regime"] != BEST]
+        base = {key: best[key] for key in ("experiment", "dtype")}
+        found += [{**base, "over": over, "number": GAIN} for over in others]
+        if any(held.setting for row in comparison(results, **best).held for held in row):
+            found.append({**base, "over": BEST, "number": CURVE})
+    return found
+
+
+def data(results: Results, experiment: str, dtype: str, over: str, number: str) -> DataFrame:
+    """What tuning is worth, in costs to converge (medians; an unsolved problem counts as ten budgets).
+
+    Args:
+        results: a run.
+        experiment: name of the experiment.
+        dtype: 'float32' or 'float64'.
+        over: regime of the untuned, for the gain.
+        number: "gain of tuning", or "best of n settings".
+
+    Returns:
+        A row an ordered pair: ``row`` (untuned), ``column`` (tuned per problem), ``gain`` (geometric mean over problems
+        of the cost of the row over that of the column, with ``low`` and ``high``, 95% over families), ``value`` (its
+        log2), ``text``, ``sure``. Or a row an optimizer and number of settings: ``optimizer``, ``settings``, ``cost``
+        (expected log cost of the best of so many random settings, chosen and judged on different descents, over that of
+        the cheapest optimizer tuned fully; geometric mean over problems).
+    """
+    told = comparison(results, experiment, dtype, BEST)
+    log = log_costs(told)
+    kept = shown(-log.mean(axis=0))
+    if number == GAIN:
+        frame = _gains(told, log, kept, comparison(results, experiment, dtype, over))
+        words = f"{number} over {over}"
+    else:
+        frame = _curves(told, kept, tried(results, told))
+        words = number
+    frame.attrs = attributes(results, told, kept, words) | {"number": number, "over": over, "title": words}
+    return frame
+
+
+def log_costs(told: Comparison) -> np.ndarray:
+    """log2 of the median cost to converge, at least 1, unsolved as ten budgets; [places, optimizers]."""
+    costs = told.typical()
+    return np.log2(np.maximum([penalised(told, i, own) for i, own in enumerate(costs)], 1.0))
+
+
+def _gains(told: Comparison, log: np.ndarray, kept: list[int], untuned: Comparison) -> DataFrame:
+    plain, both = log_costs(untuned), [p.title for p in untuned.places if p in told.places]
+    after = log[[i for i, p in enumerate(told.places) if p.title in both]]
+    before = plain[[i for i, p in enumerate(untuned.places) if p.title in both]]
+    families = [p.family for p in untuned.places if p.title in both]
+    rows = []
+    for i in (untuned.optimizers.index(told.optimizers[k]) for k in kept if told.optimizers[k] in untuned.optimizers):
+        mean, low, high = over_families(before[:, [i]] - after, families)
+        rows += [
+            {"row": untuned.optimizers[i], "column": told.optimizers[k], "gain": 2 ** mean[k], "low": 2 ** low[k],
+             "high": 2 ** high[k], "value": mean[k], "text": "×" + f"{2 ** mean[k]:.2g}" if mean[k] < 6.6 else
+             f"×{2 ** mean[k]:.0f}", "sure": bool(low[k] > 0 or high[k] < 0)} for k in kept
+        ]  # fmt: skip
+    return DataFrame(rows)
+
+
+def _curves(told: Comparison, kept: list[int], costs: list[list[np.ndarray]]) -> DataFrame:
+    log = [[np.log2(np.maximum(penalised(told, i, own), 1.0)) for own in row] for i, row in enumerate(costs)]
+    # The first of a ranking is what the optimizer fully tuned costs.
+    cheapest = np.array([min(own[0] for own in row) for row in log])
+    parts = []
+    for k in kept:
+        most = max(len(row[k]) for row in log)
+        n = np.unique(np.geomspace(1, most, 40).round().astype(int))
+        each = [best_of(np.arange(len(row[k])), row[k], np.minimum(n, len(row[k]))) for row in log]
+        mean = (np.array(each) - cheapest[:, None]).mean(axis=0)
+        parts.append(DataFrame({"optimizer": told.optimizers[k], "settings": n, "cost": 2**mean}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw(ax: Axes, frame: DataFrame) -> None:
+    """A matrix of gains, or curves that fall with the number of settings."""
+    if frame.attrs["number"] == GAIN:
+        draw_matrix(ax, frame.assign(value=-frame["value"]), (-FURTHEST, FURTHEST), frame.attrs["over"],
+                    "best per problem")  # fmt: skip
+        return
+    most = frame["settings"].max()
+    labels = {}
+    for label, group in frame.groupby("optimizer", sort=False, observed=True):
+        n, cost = floats(group, "settings"), floats(group, "cost")
+        style = frame.attrs["styles"][label]
+        # A full grid can be tried no further: its last value holds.
+        ax.plot(np.r_[n, most * 1.15], np.r_[cost, cost[-1]], drawstyle="steps-post", label=str(label), **style)
+        labels[str(label)] = f"{label}, ×{number(cost[-1])}"
+    side_legend(ax, labels, frame, "whole grid")
+    ax.set_xscale("log")
+    ax.set_yscale("log", base=2)
+    ax.set(xlim=(1, most * 1.15), xlabel="settings tried (n)", ylabel="cost / cheapest tuned")
+    tick_plain(ax.xaxis)
+    tick_plain(ax.yaxis)
+
+
+FIGURE = Figure(
+    name="tuning",
+    number=16,
+    question="What is tuning worth, and how many settings must be tried?",
+    caption=(
+        "Gain of tuning: how many times cheaper the optimizer of the column, tuned for each problem, converges than "
+        "that of the row without (at the library's default, or at one setting for all problems); geometric mean over "
+        f"problems. On the diagonal stands what tuning is worth to an optimizer, its tunability. Framed and bold: 1 "
+        f"lies outside the {CONFIDENCE} interval by bootstrap over families of problems. Best of n: the expected cost of "
+        "the best of n settings drawn at random from the grid, exactly by its order statistics, over that of the "
+        "cheapest optimizer with its whole grid; settings are chosen on even-numbered starts and seeds and judged on "
+        f"odd ones, so a curve can rise. Costs are medians over descents; an unsolved problem counts as {PENALTY:g} "
+        "budgets (Schmidt, Schneider and Hennig, ICML 2021, arXiv 2007.01547; Dodge et al., EMNLP 2019, arXiv "
+        "1909.03004)."
+    ),
+    cases=cases,
+    data=data,
+    draw=draw,
+    panel=(4.8, 3.5),
+    columns=2,
+)
