@@ -12,7 +12,15 @@ from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import Comparison, Place, comparison
 from gdbench.figures.evidence import Trace, traces
 from gdbench.figures.forest import draw_forest, forest_frame
-from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, over_starts, regime_cases, shown
+from gdbench.figures.over_problems import (
+    CONFIDENCE,
+    FEWEST_FAMILIES,
+    attributes,
+    over_families,
+    over_starts,
+    regime_cases,
+    shown,
+)  # fmt: skip
 from gdbench.stats.aocc import area_over_curve
 
 
@@ -39,8 +47,8 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         regime: tuning regime.
 
     Returns:
-        Rows as ``forest_frame`` makes them, best first; 95% over families of problems, over starts where there is one
-        family.
+        Rows as ``forest_frame`` makes them, best first; 95% over families of problems, over starts where these
+        are too few.
     """
     told = comparison(results, experiment, dtype, regime)
     areas, left = _areas(results, told)
@@ -49,16 +57,24 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     means = np.full((len(told.places), len(told.optimizers)), np.nan)
     means[left] = [area.mean(axis=-1) for area in areas]
     families = [told.families[i] for i in left]
-    whole = over_families(means[left], families) if len(set(families)) > 1 else over_starts(areas)
+    enough = len(set(families)) >= FEWEST_FAMILIES
+    whole = over_families(means[left], families) if enough else over_starts(areas)
     kept = shown(whole[0])
     frame = forest_frame(told, kept, means, whole)
     without = len(told.places) - len(left)
-    frame.attrs = attributes(results, told, kept, f"{without} problems without" if without else "")
+    frame.attrs |= attributes(results, told, kept, f"{without} problems without" if without else "")
     return frame
 
 
 def _areas(results: Results, told: Comparison) -> tuple[list[np.ndarray], list[int]]:
     """Areas [optimizers, n] of each place that has traces and a known minimum, and the indices of these places."""
+    key = ("areas", told.experiment, told.dtype, told.regime)
+    if key not in results.memo:
+        results.memo[key] = _gather(results, told)
+    return results.memo[key]
+
+
+def _gather(results: Results, told: Comparison) -> tuple[list[np.ndarray], list[int]]:
     found, left = [], []
     for i, (place, row) in enumerate(zip(told.places, traces(results, told), strict=True)):
         low, high = limits(told, place)
@@ -98,10 +114,10 @@ FIGURE = Figure(
         "The area over the convergence curve (AOCC): 1 − the mean height of log10 of the best gap so far over the "
         "budget, with the gap clipped to the range of the targets (S and the tolerance where a suite has none) and "
         "scaled to 0…1. It is the chance to have reached a random target of that range at a random cost; 1 is best. "
-        "The budget of a problem is the median over its optimizers of the most that each spent. Means over held-out descents, then "
-        f"over problems. Small points: single problems; bars: {CONFIDENCE} by bootstrap over families of problems, over "
-        "starts where there is one family. Problems without a known minimum are left out (De Nobel et al., "
-        "IOHexperimenter, Evolutionary Computation 32 (2024) 205)."
+        "The budget of a problem is the median over its optimizers of the most that each spent. Means over held-out "
+        f"descents, then over problems. Small points: single problems; bars: {CONFIDENCE} by bootstrap over families "
+        f"of problems, over starts where there are fewer than {FEWEST_FAMILIES}. Problems without a known minimum are "
+        "left out (De Nobel et al., IOHexperimenter, Evolutionary Computation 32 (2024) 205)."
     ),
     cases=cases,
     data=data,

@@ -11,9 +11,9 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
-from gdbench.figures.over_problems import CONFIDENCE, attributes, shown, solved_cases
+from gdbench.figures.over_problems import BANDS, attributes, shown, solved_cases
 from gdbench.figures.scale import tick_plain
-from gdbench.figures.steps import draw_steps, percent, profile_frame, side_legend
+from gdbench.figures.steps import draw_profile, profile_frame
 from gdbench.stats.profiles import budgets
 
 
@@ -61,10 +61,7 @@ def without_gradients(results: Results, told: Comparison) -> bool:
 
 def draw(ax: Axes, frame: DataFrame) -> None:
     """Steps over log cost."""
-    draw_steps(ax, frame, "cost")
-    ends = frame.groupby("optimizer", sort=False, observed=True)["solved"].first()
-    texts = {str(label): f"{label}, {percent(share)}" for label, share in ends.items()}
-    side_legend(ax, texts, frame, "solved at all")
+    draw_profile(ax, frame, "cost")
     costs = floats(frame, "cost")
     ax.set_xscale("log")
     unit = "simplex gradients of n + 1 values" if frame.attrs["simplex"] else "evaluations"
@@ -77,12 +74,12 @@ FIGURE = Figure(
     number=12,
     question="Which share of the problems is solved within a budget?",
     caption=(
-        "Data profiles (Moré and Wild, SIAM Journal on Optimization 20 (2009) 172): the share of the problems that an "
-        "optimizer solves within a cost = evaluations of f + gradients + 2 x Hessian-vector products. Where no "
+        "Data profiles (Moré and Wild, SIAM Journal on Optimization 20 (2009) 172): the share of the problems that "
+        "an optimizer solves within a cost = evaluations of f + gradients + 2 x Hessian-vector products. Where no "
         "optimizer uses gradients the cost is divided by n + 1, the values that a simplex gradient takes in n "
         "dimensions; with gradients it is not. A problem counts as solved when more than half of the held-out "
-        f"descents converge, and then costs their median. Bands: {CONFIDENCE} by bootstrap over families of problems. "
-        "Unlike figure 11 a curve does not depend on the other optimizers."
+        f"descents converge, and then costs their median. {BANDS} Unlike figure 11 a curve does not depend on the "
+        "other optimizers."
     ),
     cases=cases,
     data=data,

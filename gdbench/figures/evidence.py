@@ -71,26 +71,43 @@ PENALTY = 10.0
 """How many budgets an unsolved problem counts as where costs are averaged (PAR10)."""
 
 
-def penalised(told: Comparison, place: int, costs: np.ndarray) -> np.ndarray:
-    """Costs on a place with infinite ones replaced by ``PENALTY`` times the most that any optimizer spent there.
+def budgets(*told: Comparison) -> np.ndarray:
+    """The most that any descent of these comparisons spent on each place of the first, [places]."""
+    found = {}
+    for one in told:
+        for i, (place, row) in enumerate(zip(one.places, one.held, strict=True)):
+            most = max(float((held.spent @ one.weight(i)).max(initial=0.0)) for held in row)
+            found[place.title] = max(found.get(place.title, 0.0), most)
+    return np.array([found[place.title] for place in told[0].places])
+
+
+def penalised(costs: np.ndarray, budget: np.ndarray | float) -> np.ndarray:
+    """Costs with infinite ones replaced by ``PENALTY`` times the budget of their problem.
 
     Source: the penalised average runtime of Hutter, Hoos, Leyton-Brown and Stuetzle, JAIR 36 (2009) 267-306.
     """
-    weight = told.weight(place)
-    budget = max(float((held.spent @ weight).max(initial=0.0)) for held in told.held[place])
-    return np.where(np.isfinite(costs), costs, PENALTY * budget)
+    return np.where(np.isfinite(costs), costs, PENALTY * np.asarray(budget))
+
+
+def positive(costs: np.ndarray) -> np.ndarray:
+    """Costs [places, optimizers] whose ratios mean something: 0 (a start at the minimizer) counts as the next smallest.
+
+    Where nothing else is known of a place, as 1.
+    """
+    least = np.min(costs, axis=1, keepdims=True, where=costs > 0, initial=np.inf)
+    return np.maximum(costs, np.where(np.isfinite(least), least, 1.0))
 
 
 def _cell(results: Results, told: Comparison, place: Place, label: str) -> Mapping[str, Any]:
     wanted = (told.experiment, told.dtype, place.label, label)
     return next(
-        c for c in results.cells if (c["experiment"], c["dtype"], c["problem"]["label"], c["optimizer"]["label"]) == wanted
+        c
+        for c in results.cells
+        if (c["experiment"], c["dtype"], c["problem"]["label"], c["optimizer"]["label"]) == wanted
     )
 
 
-def _trace(
-    results: Results, cell: Mapping[str, Any], place: Place, held: Held
-) -> Trace | None:
+def _trace(results: Results, cell: Mapping[str, Any], place: Place, held: Held) -> Trace | None:
     if cell["failed"] or not cell["trace_steps"]:
         return None
     table = where(rows(results, cell, ["trace_best", *trace_columns(cell)], place.at), held.setting)
@@ -115,8 +132,9 @@ def _tried(results: Results, cell: Mapping[str, Any], place: Place) -> np.ndarra
     cost = cost_at_settle(table)
     if not names:
         return upper_median(cost)[None]
-    medians = table[names].assign(cost=cost).groupby(names, observed=True)["cost"].agg(
-        lambda own: upper_median(own.to_numpy())
-    )  # fmt: skip
-    found = order[names].merge(medians.reset_index(), how="left", on=names)["cost"]
+    frame = table[names].assign(cost=cost).sort_values("cost")
+    groups = frame.groupby(names, observed=True)["cost"]
+    # The upper median, as ``upper_median`` takes it: the value at half the length of each sorted group.
+    medians = keep(frame, groups.cumcount().to_numpy() == groups.transform("size").to_numpy() // 2)
+    found = order[names].merge(medians, how="left", on=names)["cost"]
     return found.fillna(np.inf).to_numpy(dtype=float)

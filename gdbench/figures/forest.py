@@ -33,12 +33,14 @@ def draw_forest(ax: Axes, frame: DataFrame, label: str) -> None:
         ax.plot(single, row + spread, ls="none", marker="o", ms=3, mew=0, color=colour, alpha=0.35, gid="problems")
         value, low, high = (floats(keep(group, whole), column)[0] for column in ("value", "low", "high"))
         ax.plot([low, high], [row, row], color=colour, lw=2.2, solid_capstyle="butt", gid="interval")
-        ax.plot(value, row, marker="D", ms=6, mfc=colour, mec="white", mew=0.8, zorder=4, gid="value")
+        ax.plot(value, row, marker="D", ms=5, mfc=colour, mec="white", mew=0.6, zorder=4, gid="value")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(label + (f"\n({frame.attrs['hidden']})" if frame.attrs["hidden"] else ""))
+    notes = [frame.attrs["hidden"]] if frame.attrs["hidden"] else []
+    notes += [frame.attrs["few"].replace("\n", " ")] if np.isnan(floats(frame, "low")).all() else []
+    ax.set_xlabel("\n".join([label, *notes]))
 
 
 def forest_frame(

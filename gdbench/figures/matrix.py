@@ -37,7 +37,7 @@ def draw_matrix(ax: Axes, frame: DataFrame, limits: tuple[float, float], row: st
     ax.imshow(palette(norm(np.ma.masked_invalid(image))), aspect="auto", interpolation="nearest")
     size = float(np.clip(62 / max(shape), 4.5, 8.5))
     for i, j, text, sure in zip(down, across, frame["text"], frame["sure"], strict=True):
-        near_end = abs(norm(image[i, j]) - 0.5) > 0.36 if np.isfinite(image[i, j]) else False
+        near_end = abs(norm(image[i, j]) - 0.5) > 0.3 if np.isfinite(image[i, j]) else False
         style: dict[str, Any] = {"color": "white" if near_end else "black", "weight": "bold" if sure else "normal"}
         ax.text(j, i, text, ha="center", va="center", fontsize=size, **style)
         if sure:

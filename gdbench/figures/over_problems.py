@@ -21,6 +21,12 @@ MOST = 12
 
 CONFIDENCE = "95%"
 
+BANDS = f"Bands, or bars at the right edge of many curves: {CONFIDENCE} by bootstrap over families of problems."
+
+FEWEST_FAMILIES = 6
+"""Families of problems from which on something is said of others: a two-sided signed-rank test of fewer cannot fall
+below 0.05, and an interval that draws fewer says little."""
+
 
 def regime_cases(results: Results, fewest_places: int = 1) -> list[dict[str, Any]]:
     """One a comparison and tuning regime of at least two optimizers over so many problems.
@@ -63,11 +69,13 @@ def attributes(results: Results, told: Comparison, kept: Sequence[int], title: s
     words += [f"{len(told.dropped)} dropped: not for every optimizer"] if told.dropped else []
     words += ["held-out starts" if told.evaluated else "not evaluated on held-out starts"]
     hidden = len(told.optimizers) - len(kept)
+    few = len(set(told.families)) < FEWEST_FAMILIES
     return {
         "heading": heading(told.experiment, ", ".join(words[:-1]), told.dtype, words[-1]),
         "title": ": ".join(filter(None, [title, told.regime])),
         "styles": run_styles(results),
         "hidden": f"and {hidden} more, not shown" if hidden else "",
+        "few": f"(fewer than {FEWEST_FAMILIES} families\nof problems: no intervals)" if few else "",
     }
 
 
@@ -81,13 +89,16 @@ Numbers = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def over_families(values: np.ndarray, families: Sequence[str]) -> Numbers:
-    """Mean over the problems of values [places, ...] with its interval over their families; NaN where there is one."""
+    """Mean over the problems of values [places, ...] with its interval over their families; NaN for too few."""
+    mean = values.mean(axis=0)
+    if len(set(families)) < FEWEST_FAMILIES:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
     low, high = mean_band(values, families, generator())
-    return values.mean(axis=0), np.asarray(low), np.asarray(high)
+    return mean, np.asarray(low), np.asarray(high)
 
 
 def over_starts(values: Sequence[np.ndarray]) -> Numbers:
-    """Mean over the problems of means over descents, of one matrix [optimizers, n] a place, with its interval over n."""
+    """Mean over the problems of means over descents, with its interval over n; one matrix [optimizers, n] a place."""
 
     def mean(*resampled: np.ndarray) -> np.ndarray:
         return np.mean([own.mean(axis=-1) for own in resampled], axis=0)

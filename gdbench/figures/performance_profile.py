@@ -12,8 +12,9 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import comparison
-from gdbench.figures.over_problems import CONFIDENCE, attributes, shown, solved_cases
-from gdbench.figures.steps import draw_steps, percent, profile_frame, side_legend
+from gdbench.figures.evidence import positive
+from gdbench.figures.over_problems import BANDS, attributes, shown, solved_cases
+from gdbench.figures.steps import draw_profile, profile_frame
 from gdbench.figures.style import number
 from gdbench.stats.profiles import ratios
 
@@ -39,7 +40,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         and ``high`` (95% by bootstrap over families of problems), ``solved`` (rho at the right edge).
     """
     told = comparison(results, experiment, dtype, regime)
-    ratio = ratios(told.typical())
+    ratio = ratios(positive(told.typical()))
     solved = np.isfinite(ratio).mean(axis=0)
     # Of equal shares the one that is the best more often stands first.
     kept = shown(solved + 1e-6 * (ratio == 1).mean(axis=0))
@@ -51,12 +52,11 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
 
 def draw(ax: Axes, frame: DataFrame) -> None:
     """Steps over log2 tau; the share at the right edge is what is solved at all."""
-    draw_steps(ax, frame, "ratio")
-    ends = frame.groupby("optimizer", sort=False, observed=True)["solved"].first()
-    texts = {str(label): f"{label}, {percent(share)}" for label, share in ends.items()}
-    side_legend(ax, texts, frame, "solved at all")
+    draw_profile(ax, frame, "ratio")
     ax.set_xscale("log", base=2)
-    ax.set(xlim=(1.0, floats(frame, "ratio").max()), xlabel="cost / cost of the cheapest (τ)", ylabel="problems within τ")
+    ax.set(
+        xlim=(1.0, floats(frame, "ratio").max()), xlabel="cost / cost of the cheapest (τ)", ylabel="problems within τ"
+    )
     ax.xaxis.set_major_locator(LogLocator(2, numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: number(x)))
@@ -69,11 +69,11 @@ FIGURE = Figure(
     caption=(
         "Performance profiles (Dolan and Moré, Mathematical Programming 91 (2002) 201): the share of the problems on "
         "which an optimizer costs at most τ times as much to converge as the cheapest one there; τ on a logarithmic "
-        "axis of base 2. The height at τ = 1 is how often it is the cheapest, that at the right edge the share solved "
-        "at all. A problem counts as solved when more than half of the held-out descents converge, and then costs "
-        f"their median. Bands: {CONFIDENCE} by bootstrap over families of problems. With more than two optimizers only "
-        "the first place may be read off: who is second and third depends on which others are compared (Gould and "
-        "Scott, ACM TOMS 43 (2016) 15); for those see the comparison pair by pair, figure 15."
+        "axis of base 2. The height at τ = 1 is how often it is the cheapest, that at the right edge the share "
+        "solved at all. A problem counts as solved when more than half of the held-out descents converge, and then "
+        f"costs their median. {BANDS} With more than two optimizers only the first place may be read off: who is "
+        "second and third depends on which others are compared (Gould and Scott, ACM TOMS 43 (2016) 15); for those "
+        "see the comparison pair by pair, figure 15."
     ),
     cases=cases,
     data=data,

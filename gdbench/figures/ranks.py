@@ -11,8 +11,9 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
+from gdbench.figures.evidence import positive
 from gdbench.figures.matrix import draw_matrix
-from gdbench.figures.over_problems import attributes, shown, solved_cases
+from gdbench.figures.over_problems import FEWEST_FAMILIES, attributes, shown, solved_cases
 from gdbench.stats.bands import cluster_means
 from gdbench.stats.ranks import holm, signed_rank
 
@@ -20,9 +21,6 @@ LEVEL = 0.05
 
 FURTHEST = 10.0
 """A ratio of costs counts as 2^10 at most."""
-
-FEWEST_FAMILIES = 6
-"""A two-sided signed-rank test of fewer differences than this cannot fall below 0.05."""
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -54,7 +52,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     rows = [_pair(told.optimizers, i, j, cheaper, p, len(typical)) for i in kept for j in kept]
     frame = DataFrame(rows)
     few = "" if len(set(told.families)) >= FEWEST_FAMILIES else f"too few families for a test at {LEVEL:.0%}"
-    frame.attrs = attributes(results, told, kept, few)
+    frame.attrs |= attributes(results, told, kept, few)
     return frame
 
 
@@ -73,7 +71,7 @@ def pairs(costs: np.ndarray, families: Sequence[str]) -> np.ndarray:
     """
     first, second = np.triu_indices(costs.shape[1], 1)
     with np.errstate(invalid="ignore"):
-        log = np.log2(np.maximum(costs, 1.0))
+        log = np.log2(positive(costs))
         differences = np.clip(np.nan_to_num(log[:, first] - log[:, second], nan=0.0), -FURTHEST, FURTHEST)
     each = cluster_means(differences, families)
     found = np.full((costs.shape[1],) * 2, np.nan)
@@ -92,7 +90,7 @@ def _pair(labels: tuple[str, ...], i: int, j: int, cheaper: np.ndarray, p: np.nd
 
 def draw(ax: Axes, frame: DataFrame) -> None:
     """Wins to losses of the row's optimizer against the column's."""
-    draw_matrix(ax, frame, (-1, 1), "is cheaper on … problems", "than, and dearer on …")
+    draw_matrix(ax, frame, (-1, 1), "first number: problems won by", "second number: won by")
 
 
 FIGURE = Figure(
@@ -101,12 +99,12 @@ FIGURE = Figure(
     question="Which optimizer is better than which other, pair by pair?",
     caption=(
         "Wins to losses over the problems: on how many the optimizer of the row costs less to converge than that of "
-        "the column, and on how many more (median over the descents; unsolved counts as infinite, unsolved by both as "
-        "a tie). Orange: the row wins more often, purple: the column does. Framed and bold: the difference is "
-        "significant at 5% by Wilcoxon's signed-rank test on the logarithms of the costs, averaged over the variants of "
-        "one function, which are not independent, with Holm's correction over all pairs. Whether one optimizer beats "
-        "another does not depend on which others take part, but for that correction; mean ranks would (Benavoli, "
-        "Corani and Mangili, JMLR 17 (2016) 5)."
+        "the column, and on how many more (median over the descents; unsolved counts as infinite, unsolved by both "
+        "as a tie). Orange: the row wins more often, purple: the column does. Framed and bold: the difference is "
+        "significant at 5% by Wilcoxon's signed-rank test on the logarithms of the costs, averaged over the variants "
+        "of one function, which are not independent, with Holm's correction over all pairs. Whether one optimizer "
+        "beats another does not depend on which others take part, but for that correction; mean ranks would "
+        "(Benavoli, Corani and Mangili, JMLR 17 (2016) 5)."
     ),
     cases=cases,
     data=data,

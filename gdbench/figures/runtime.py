@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Results
-from gdbench.figures.choose import floats, keep
+from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
-from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, over_families, regime_cases, shown
+from gdbench.figures.over_problems import BANDS, attributes, generator, over_families, regime_cases, shown
 from gdbench.figures.regimes import BEST
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import draw_steps, percent, side_legend
@@ -34,13 +34,18 @@ SHARE, ERT = "share of targets reached", "expected running time"
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
-    """One a comparison and regime in which a target was reached, and the expected running times of the first regime."""
+    """One a comparison and regime in which a target was reached, and the expected running times at the best settings.
+
+    There must be more than one problem or target.
+    """
     found = []
     for case in regime_cases(results):
         told = comparison(results, **case)
-        if any(np.isfinite(cost).any() for cost in reached(told)):
+        # The cost to converge on one problem stands in its answer table.
+        enough = len(told.places) > 1 or told.targets
+        if enough and any(np.isfinite(cost).any() for cost in reached(told)):
             found.append({**case, "number": SHARE})
-            found += [{**case, "number": ERT}] if case["regime"] == BEST else []
+            found += [{**case, "number": ERT}] if case["regime"] == BEST and len(told.places) > 1 else []
     return found
 
 
@@ -57,23 +62,23 @@ def data(results: Results, experiment: str, dtype: str, regime: str, number: str
     Returns:
         A row an optimizer and cost: ``optimizer``, ``cost``, ``share`` (of (problem, target) pairs reached within it by
         a descent that is restarted from other starts until it succeeds), ``low``, ``high`` (95% over families of
-        problems), ``budget`` (median over problems of the most that a descent spent) and ``unsolved`` (share of
-        descents and targets not reached). Or a row an optimizer and problem: ``optimizer``, ``problem``, ``cost``
-        (expected, to the last target; infinite if never reached), ``successes``, ``descents``.
+        problems), ``budget`` (the most that a descent spent) and ``unsolved`` (share of descents and targets not
+        reached). Or a row an optimizer and problem: ``optimizer``, ``problem``, ``cost`` (expected, to the last target;
+        infinite if never reached), ``successes``, ``descents``.
     """
     told = comparison(results, experiment, dtype, regime)
     costs = reached(told)
     missed = np.mean([np.isinf(cost).mean(axis=(1, 2)) for cost in costs], axis=0)
     spent = [np.stack([held.spent @ told.weight(i) for held in row]) for i, row in enumerate(told.held)]
-    kept = shown(-missed)
+    # Of those that miss as many the cheaper ones come first.
+    dear = np.mean([np.log(np.clip(cost, 1e-3, 1e12)).mean(axis=(1, 2)) for cost in costs], axis=0)
+    kept = shown(-missed - 1e-6 * dear)
     if number == ERT:
-        frame = expected(told, kept, costs, spent)
+        frame = _expected(told, kept, costs, spent)
     else:
-        frame = _distribution(told, kept, costs, spent)
-        frame["unsolved"] = frame["optimizer"].map(dict(zip(told.optimizers, missed, strict=True)))
+        frame = _distribution(told, kept, costs, spent, missed)
     title = number if number == ERT else ""
     frame.attrs |= attributes(results, told, kept, title) | {"number": number, "targets": told.targets}
-    frame.attrs["bands"] = len(set(told.families)) > 1
     return frame
 
 
@@ -85,12 +90,16 @@ def reached(told: Comparison) -> list[np.ndarray]:
     return [np.stack(place, axis=-1) for place in zip(*each, strict=True)]
 
 
-def _distribution(told: Comparison, kept: list[int], costs: list[np.ndarray], spent: list[np.ndarray]) -> DataFrame:
+def _distribution(
+    told: Comparison, kept: list[int], costs: list[np.ndarray], spent: list[np.ndarray], missed: np.ndarray
+) -> DataFrame:
     """Share of pairs reached by each cost of a logarithmic grid, under simulated restarts."""
-    budget = np.median([own.max(axis=1) for own in spent], axis=0)
+    budget = np.max([own.max(axis=1) for own in spent], axis=0)
     finite = np.concatenate([cost[np.isfinite(cost) & (cost > 0)] for cost in costs])
-    right = BEYOND * max(float(budget.max()), float(finite.max()))
-    at = np.geomspace(finite.min(), right, POINTS)
+    left = float(np.min(finite, initial=np.inf))
+    left = left if np.isfinite(left) else 1.0
+    right = BEYOND * max(float(budget.max()), float(np.max(finite, initial=left)))
+    at = np.geomspace(left, right, POINTS)
     rng, shares = generator(), np.zeros((len(costs), len(kept), POINTS))
     for i, (cost, own) in enumerate(zip(costs, spent, strict=True)):
         for j, k in enumerate(kept):
@@ -98,12 +107,12 @@ def _distribution(told: Comparison, kept: list[int], costs: list[np.ndarray], sp
     share, low, high = over_families(shares, told.families)
     parts = [
         {"optimizer": told.optimizers[k], "cost": at, "share": share[j], "low": low[j], "high": high[j],
-         "budget": budget[k]} for j, k in enumerate(kept)
+         "budget": budget[k], "unsolved": missed[k]} for j, k in enumerate(kept)
     ]  # fmt: skip
-    return pd.concat(map(DataFrame, parts), ignore_index=True)
+    return pd.concat([DataFrame(part) for part in parts], ignore_index=True)
 
 
-def expected(told: Comparison, kept: list[int], costs: list[np.ndarray], spent: list[np.ndarray]) -> DataFrame:
+def _expected(told: Comparison, kept: list[int], costs: list[np.ndarray], spent: list[np.ndarray]) -> DataFrame:
     """Expected running time to the last target of each problem, of the first ``MOST_PROBLEMS`` of them."""
     last = int(np.argmin(told.targets)) if told.targets else 0
     rows = [
@@ -130,7 +139,7 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         height = group["share"].iloc[max(np.searchsorted(group["cost"], budget, side="right") - 1, 0)]
         ax.plot(budget, height, marker="x", ms=7, mew=1.8, color=style["color"], ls="none", zorder=5, gid="budget")
         texts[str(label)] = f"{label}, {percent(group['unsolved'].iloc[0])}"
-    side_legend(ax, texts, frame, "unsolved (× budget)" + ("" if frame.attrs["bands"] else "\none family: no bands"))
+    side_legend(ax, texts, frame, "unsolved (×: budget)")
     ax.set_xscale("log")
     targets = frame.attrs["targets"]
     what = f"{len(targets)} targets, τ {number(max(targets))} to {number(min(targets))}" if targets else "convergence"
@@ -142,13 +151,15 @@ def _draw_expected(ax: Axes, frame: DataFrame) -> None:
     """Problems below each other, a mark an optimizer; what was never reached stands at the right edge."""
     problems, labels = (list(dict.fromkeys(frame[name])) for name in ("problem", "optimizer"))
     cost = floats(frame, "cost")
-    finite = cost[np.isfinite(cost)]
+    finite = cost[np.isfinite(cost) & (cost > 0)]
     low, high = (finite.min(), finite.max()) if len(finite) else (1.0, 10.0)
+    # A logarithmic axis has no place for a start at the minimizer, which cost nothing.
+    cost = np.maximum(cost, low)
     never = high * max((high / low) ** 0.12, 1.5)
     spread = np.linspace(-0.25, 0.25, len(labels)) if len(labels) > 1 else [0.0]
     for label, shift in zip(labels, spread, strict=True):
-        group, colour = keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"]
-        own, row = floats(group, "cost"), np.array([problems.index(p) for p in group["problem"]]) + shift
+        mine, colour = frame["optimizer"].to_numpy() == label, frame.attrs["styles"][label]["color"]
+        own, row = cost[mine], np.array([problems.index(p) for p in frame["problem"][mine]]) + shift
         solved = np.isfinite(own)
         ax.plot(own[solved], row[solved], ls="none", marker="D", ms=4.5, mew=0, color=colour, gid="expected")
         ax.plot(np.full((~solved).sum(), never), row[~solved], ls="none", marker=">", ms=4.5, mfc="none", color=colour,
@@ -159,7 +170,9 @@ def _draw_expected(ax: Axes, frame: DataFrame) -> None:
     ax.set_yticks(range(len(problems)), problems, fontsize=8 if len(problems) <= 12 else 5.5)
     ax.grid(axis="y", lw=0.4, color="0.9")
     targets = frame.attrs["targets"]
-    ax.set_xlabel(f"expected cost to {f'τ {number(min(targets))}' if targets else 'converge'} (right: never)")
+    left_out = frame.attrs["left out"]
+    more = f"\n(and {left_out} problems more)" if left_out else ""
+    ax.set_xlabel(f"expected cost to {f'τ {number(min(targets))}' if targets else 'converge'} (right: never){more}")
     side_legend(ax, {label: label for label in labels}, frame, "")
     tick_plain(ax.xaxis)
 
@@ -169,14 +182,14 @@ FIGURE = Figure(
     number=9,
     question="How much does it cost to reach a target?",
     caption=(
-        "Left: the share of (problem, target) pairs that are reached within a cost = evaluations of f + gradients + 2 "
-        f"x Hessian-vector products. A held-out descent that fails is restarted from another start ({RESTARTED} "
-        "simulated runs for each pair); what failed attempts spent counts. × marks the budget of one descent: beyond "
-        "it a curve rests on restarts. Targets are f* + τ S (on BBOB f* + τ) as recorded by the suite; where none are, "
-        "convergence is the only one. The legend prints the share of descents and targets not reached: they are "
-        f"counted, never left out. Bands: {CONFIDENCE} by bootstrap over families of problems. Expected running time: "
-        "the cost of all descents up to success or their end over the number of successes, to the last target (Hansen "
-        "et al., COCO, Optimization Methods and Software 36 (2021) 114)."
+        "The share of (problem, target) pairs that are reached within a cost = evaluations of f + gradients + 2 x "
+        f"Hessian-vector products. A held-out descent that fails is restarted from another start ({RESTARTED} "
+        "simulated runs for each pair); what failed attempts spent counts. × marks the most that one descent spent: "
+        "beyond it a curve rests on restarts. Targets are f* + τ S (on BBOB f* + τ) as recorded by the suite; where "
+        "none are, convergence is the only one. The legend prints the share of descents and targets not reached: "
+        f"they are counted, never left out. {BANDS} Expected running time: the cost of all descents up to success or "
+        "their end over the number of successes, to the last target (Hansen et al., COCO, Optimization Methods and "
+        "Software 36 (2021) 114)."
     ),
     cases=cases,
     data=data,

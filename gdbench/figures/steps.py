@@ -14,28 +14,44 @@ from pandas import DataFrame
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison
 from gdbench.figures.lines import BAND
-from gdbench.figures.over_problems import generator
+from gdbench.figures.over_problems import over_families
 from gdbench.figures.style import line_handles
-from gdbench.stats.bands import mean_band
-from gdbench.stats.profiles import profile
+
+MOST_BANDS = 4
+"""Curves whose bands can be told apart; of more the interval is drawn at the right edge only."""
 
 
 def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
-    """The share of each optimizer by ``x`` as steps with its band; shares are never interpolated.
+    """The share of each optimizer by ``x`` as steps with its interval; shares are never interpolated.
 
     Args:
         ax: axes to draw on.
         frame: columns ``optimizer``, ``x``, ``share``, ``low`` and ``high``, in the order of the legend.
         x: name of the column with the places of the steps.
     """
-    for label, group in frame.groupby("optimizer", sort=False, observed=True):
+    groups = list(frame.groupby("optimizer", sort=False, observed=True))
+    for i, (label, group) in enumerate(groups):
         style = frame.attrs["styles"][label]
-        at = floats(group, x)
-        ax.fill_between(at, floats(group, "low"), floats(group, "high"), step="post", color=style["color"], **BAND)
+        at, low, high = floats(group, x), floats(group, "low"), floats(group, "high")
         ax.plot(at, floats(group, "share"), drawstyle="steps-post", label=str(label), **style)
+        if len(groups) <= MOST_BANDS:
+            ax.fill_between(at, low, high, step="post", color=style["color"], **BAND)
+        elif np.isfinite(low[-1]):
+            edge = {"transform": ax.get_yaxis_transform(), "clip_on": False, "lw": 1.8, "gid": "interval"}
+            ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], **edge)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="y", lw=0.4, color="0.9")
+
+
+BAR = 0.014
+"""Distance of the bars right of a panel, as a share of its width."""
+
+
+def beside(frame: DataFrame) -> float:
+    """Where the legend begins, right of the bars, as a share of the panel's width."""
+    count = len(set(frame["optimizer"]))
+    return 1.02 + (BAR * (count + 1) if count > MOST_BANDS and "low" in frame.columns else 0.0)
 
 
 def side_legend(ax: Axes, texts: dict[str, str], frame: DataFrame, title: str) -> None:
@@ -43,9 +59,10 @@ def side_legend(ax: Axes, texts: dict[str, str], frame: DataFrame, title: str) -
     handles = line_handles(texts, frame.attrs["styles"])
     if frame.attrs["hidden"]:
         handles.append(Line2D([], [], linestyle="none", label=frame.attrs["hidden"]))
+    title += "\n" + frame.attrs["few"] if frame.attrs["few"] and "low" in frame.columns else ""
     ax.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=7, title=title, title_fontsize=7,
-        borderaxespad=0, alignment="left", handlelength=2.4,
+        handles=handles, loc="upper left", bbox_to_anchor=(beside(frame), 1.02), fontsize=7, title=title,
+        title_fontsize=7, borderaxespad=0, alignment="left", handlelength=2.4,
     )  # fmt: skip
 
 
@@ -54,6 +71,13 @@ def percent(share: float) -> str:
     if 0 < share < 0.01:
         return "<1%"
     return ">99%" if 0.99 < share < 1 else f"{np.round(100 * share):.0f}%"
+
+
+def draw_profile(ax: Axes, frame: DataFrame, x: str) -> None:
+    """The steps of ``profile_frame``, with a legend that says what is solved at all."""
+    draw_steps(ax, frame, x)
+    solved = dict(zip(frame["optimizer"], floats(frame, "solved"), strict=True))
+    side_legend(ax, {label: f"{label}, {percent(share)}" for label, share in solved.items()}, frame, "solved at all")
 
 
 def profile_frame(
@@ -69,15 +93,16 @@ def profile_frame(
         limits: ends of the axis, where each curve begins and ends.
 
     Returns:
-        ``optimizer``, ``x``, ``share``, ``low``, ``high`` (NaN with fewer than two families), and ``solved``, the share
+        ``optimizer``, ``x``, ``share``, ``low``, ``high`` (NaN for too few families), and ``solved``, the share
         of finite values.
     """
-    families, parts = np.array(told.families), []
+    parts = []
     for k in kept:
         own = values[:, [k]]
         inside = own[(own > limits[0]) & (own < limits[1])]
         at = np.r_[limits[0], np.unique(inside), limits[1]]
-        low, high = mean_band((own <= at).astype(float), families, generator())
-        share, solved = profile(own, at)[:, 0], float(np.isfinite(own).mean())
-        parts.append({"optimizer": told.optimizers[k], x: at, "share": share, "low": low, "high": high, "solved": solved})
-    return pd.concat(map(DataFrame, parts), ignore_index=True)
+        share, low, high = over_families((own <= at).astype(float), told.families)
+        solved = float(np.isfinite(own).mean())
+        curve = {x: at, "share": share, "low": low, "high": high, "solved": solved}
+        parts.append(DataFrame({"optimizer": told.optimizers[k], **curve}))
+    return pd.concat(parts, ignore_index=True)

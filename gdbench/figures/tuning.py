@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,19 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
-from gdbench.figures.evidence import PENALTY, penalised, tried
+from gdbench.figures.evidence import PENALTY, budgets, penalised, positive, tried
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, shown, solved_cases
-from gdbench.figures.regimes import BEST, DEFAULT, ONE
+from gdbench.figures.regimes import BEST, hyperparameter_axes
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import side_legend
 from gdbench.figures.style import number
 from gdbench.stats.tuning import best_of
 
 GAIN, CURVE = "gain of tuning", "best of n settings"
+
+FEWEST_SETTINGS = 3
+"""Settings from which on a curve over their number says something."""
 
 FURTHEST = 6.0
 """log2 of the gain at which the colours end."""
@@ -34,9 +38,18 @@ def cases(results: Results) -> list[dict[str, Any]]:
         others = [case["regime"] for case in solved if {**case, "regime": BEST} == best and case["regime"] != BEST]
         base = {key: best[key] for key in ("experiment", "dtype")}
         found += [{**base, "over": over, "number": GAIN} for over in others]
-        if any(held.setting for row in comparison(results, **best).held for held in row):
+        if _largest_grid(results, **base) >= FEWEST_SETTINGS:
             found.append({**base, "over": BEST, "number": CURVE})
     return found
+
+
+def _largest_grid(results: Results, experiment: str, dtype: str) -> int:
+    """The most settings that an optimizer of a comparison has."""
+    axes = [
+        hyperparameter_axes(cell).values() for cell in results.cells
+        if (cell["experiment"], cell["dtype"]) == (experiment, dtype)
+    ]  # fmt: skip
+    return max(math.prod(len(axis["values"]) for axis in each) for each in axes)
 
 
 def data(results: Results, experiment: str, dtype: str, over: str, number: str) -> DataFrame:
@@ -57,42 +70,51 @@ def data(results: Results, experiment: str, dtype: str, over: str, number: str) 
         the cheapest optimizer tuned fully; geometric mean over problems).
     """
     told = comparison(results, experiment, dtype, BEST)
-    log = log_costs(told)
-    kept = shown(-log.mean(axis=0))
+    kept = shown(-log_costs(told).mean(axis=0))
     if number == GAIN:
-        frame = _gains(told, log, kept, comparison(results, experiment, dtype, over))
-        words = f"{number} over {over}"
+        frame = _gains(told, kept, comparison(results, experiment, dtype, over))
+        frame.attrs = attributes(results, told, kept) | {"title": f"{BEST} over {over}"}
     else:
         frame = _curves(told, kept, tried(results, told))
-        words = number
-    frame.attrs = attributes(results, told, kept, words) | {"number": number, "over": over, "title": words}
+        frame.attrs = attributes(results, told, kept, number)
+    frame.attrs |= {"number": number, "over": over}
     return frame
 
 
-def log_costs(told: Comparison) -> np.ndarray:
-    """log2 of the median cost to converge, at least 1, unsolved as ten budgets; [places, optimizers]."""
-    costs = told.typical()
-    return np.log2(np.maximum([penalised(told, i, own) for i, own in enumerate(costs)], 1.0))
+def log_costs(told: Comparison, *others: Comparison) -> np.ndarray:
+    """log2 of the median cost to converge, [places, optimizers]; unsolved as ten budgets, the same in all of these."""
+    return np.log2(positive(penalised(told.typical(), budgets(told, *others)[:, None])))
 
 
-def _gains(told: Comparison, log: np.ndarray, kept: list[int], untuned: Comparison) -> DataFrame:
-    plain, both = log_costs(untuned), [p.title for p in untuned.places if p in told.places]
-    after = log[[i for i, p in enumerate(told.places) if p.title in both]]
-    before = plain[[i for i, p in enumerate(untuned.places) if p.title in both]]
-    families = [p.family for p in untuned.places if p.title in both]
+def _gains(told: Comparison, kept: list[int], untuned: Comparison) -> DataFrame:
+    # A regime may have other optimizers, and so other problems that all of them can be applied to.
+    both = [place for place in untuned.places if place in told.places]
+    before = log_costs(untuned, told)[[untuned.places.index(place) for place in both]]
+    after = log_costs(told, untuned)[[told.places.index(place) for place in both]]
+    families = [place.family for place in both]
     rows = []
     for i in (untuned.optimizers.index(told.optimizers[k]) for k in kept if told.optimizers[k] in untuned.optimizers):
         mean, low, high = over_families(before[:, [i]] - after, families)
         rows += [
             {"row": untuned.optimizers[i], "column": told.optimizers[k], "gain": 2 ** mean[k], "low": 2 ** low[k],
-             "high": 2 ** high[k], "value": mean[k], "text": "×" + f"{2 ** mean[k]:.2g}" if mean[k] < 6.6 else
-             f"×{2 ** mean[k]:.0f}", "sure": bool(low[k] > 0 or high[k] < 0)} for k in kept
+             "high": 2 ** high[k], "value": mean[k], "text": factor(2 ** mean[k]),
+             "sure": bool(low[k] > 0 or high[k] < 0)} for k in kept
         ]  # fmt: skip
     return DataFrame(rows)
 
 
+def factor(times: float) -> str:
+    """A gain in words, two digits: ×3.2 cheaper, or ÷3.2 for as many times dearer."""
+    larger = max(times, 1 / times)
+    rounded = f"{larger:.2g}" if larger < 99.5 else f"{larger:.0f}"
+    return ("×" if times >= 1 or rounded == "1" else "÷") + rounded
+
+
 def _curves(told: Comparison, kept: list[int], costs: list[list[np.ndarray]]) -> DataFrame:
-    log = [[np.log2(np.maximum(penalised(told, i, own), 1.0)) for own in row] for i, row in enumerate(costs)]
+    log = [
+        [np.log2(positive(penalised(own, budget)[None])[0]) for own in row]
+        for budget, row in zip(budgets(told), costs, strict=True)
+    ]
     # The first of a ranking is what the optimizer fully tuned costs.
     cheapest = np.array([min(own[0] for own in row) for row in log])
     parts = []
@@ -108,8 +130,8 @@ def _curves(told: Comparison, kept: list[int], costs: list[list[np.ndarray]]) ->
 def draw(ax: Axes, frame: DataFrame) -> None:
     """A matrix of gains, or curves that fall with the number of settings."""
     if frame.attrs["number"] == GAIN:
-        draw_matrix(ax, frame.assign(value=-frame["value"]), (-FURTHEST, FURTHEST), frame.attrs["over"],
-                    "best per problem")  # fmt: skip
+        draw_matrix(ax, frame.assign(value=-frame["value"]), (-FURTHEST, FURTHEST), f"untuned: {frame.attrs['over']}",
+                    f"tuned: {BEST}")  # fmt: skip
         return
     most = frame["settings"].max()
     labels = {}
@@ -121,7 +143,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         labels[str(label)] = f"{label}, ×{number(cost[-1])}"
     side_legend(ax, labels, frame, "whole grid")
     ax.set_xscale("log")
-    ax.set_yscale("log", base=2)
+    values = floats(frame, "cost")
+    ax.set_yscale("log" if values.max() > 3 * values.min() else "linear")
     ax.set(xlim=(1, most * 1.15), xlabel="settings tried (n)", ylabel="cost / cheapest tuned")
     tick_plain(ax.xaxis)
     tick_plain(ax.yaxis)
@@ -133,14 +156,14 @@ FIGURE = Figure(
     question="What is tuning worth, and how many settings must be tried?",
     caption=(
         "Gain of tuning: how many times cheaper the optimizer of the column, tuned for each problem, converges than "
-        "that of the row without (at the library's default, or at one setting for all problems); geometric mean over "
-        f"problems. On the diagonal stands what tuning is worth to an optimizer, its tunability. Framed and bold: 1 "
-        f"lies outside the {CONFIDENCE} interval by bootstrap over families of problems. Best of n: the expected cost of "
-        "the best of n settings drawn at random from the grid, exactly by its order statistics, over that of the "
-        "cheapest optimizer with its whole grid; settings are chosen on even-numbered starts and seeds and judged on "
-        f"odd ones, so a curve can rise. Costs are medians over descents; an unsolved problem counts as {PENALTY:g} "
-        "budgets (Schmidt, Schneider and Hennig, ICML 2021, arXiv 2007.01547; Dodge et al., EMNLP 2019, arXiv "
-        "1909.03004)."
+        "that of the row without (at the library's default, or at one setting for all problems), ÷ how many times "
+        "dearer; geometric mean over problems. On the diagonal stands what tuning is worth to an optimizer, its "
+        f"tunability. Framed and bold: 1 lies outside the {CONFIDENCE} interval by bootstrap over families of "
+        "problems, of which there must be six. Best of n: the expected cost of the best of n settings drawn at "
+        "random from the grid, exactly by its order statistics, over that of the cheapest optimizer with its whole "
+        "grid; settings are chosen on even-numbered starts and seeds and judged on odd ones, so a curve can rise. "
+        f"Costs are medians over descents; an unsolved problem counts as {PENALTY:g} budgets (Schmidt, Schneider and "
+        "Hennig, ICML 2021, arXiv 2007.01547; Dodge et al., EMNLP 2019, arXiv 1909.03004)."
     ),
     cases=cases,
     data=data,

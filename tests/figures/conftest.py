@@ -296,7 +296,8 @@ def _contest_cell(label, case, row, budget, targets, failed):
         frame["hits_f_evals"], frame["hits_hvp_evals"] = list(none), list(none)
     cell = {
         "id": identity, "experiment": "contest", "dtype": "float64", "steps": 100, "window": 32, "engine": "scan",
-        "block": 64, "lanes": 2 * n, "failed": failed, "problem": {k: v for k, v in case.items() if k not in ("f", "g")},
+        "block": 64, "lanes": 2 * n, "failed": failed,
+        "problem": {k: v for k, v in case.items() if k not in ("f", "g")},
         "optimizer": {
             "name": label, "label": label, "family": "gradient", "notes": "", "cost": [0, 1, 0], "uses_gradient": True,
             "theory": None, "hyperparameters": {"learning_rate": None}, "defaults": {"learning_rate": 2.0},
