@@ -16,7 +16,7 @@ from gdbench.figures.comparison import Comparison, comparison
 from gdbench.figures.evidence import scores
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.matrix import draw_matrix
-from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, regime_cases, shown
+from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, regime_cases, room, shown
 from gdbench.stats.aggregates import interquartile_mean, optimality_gap
 from gdbench.stats.bootstrap import Estimate, stratified_bootstrap
 from gdbench.stats.improvement import improvement
@@ -144,4 +144,5 @@ FIGURE = Figure(
     draw=draw,
     panel=(4.8, 3.6),
     columns=2,
+    extra=room,
 )

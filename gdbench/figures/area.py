@@ -19,6 +19,7 @@ from gdbench.figures.over_problems import (
     over_families,
     over_starts,
     regime_cases,
+    room,
     shown,
 )  # fmt: skip
 from gdbench.stats.aocc import area_over_curve
@@ -124,4 +125,5 @@ FIGURE = Figure(
     draw=draw,
     panel=(4.2, 3.0),
     columns=2,
+    extra=room,
 )

@@ -25,7 +25,7 @@ def draw_matrix(ax: Axes, frame: DataFrame, limits: tuple[float, float], row: st
         frame: columns ``row``, ``column``, ``value``, ``text`` and ``sure``, a row a cell, rows in their order.
         limits: values of the two ends of the colours.
         row: what the rows are.
-        column: what the columns are.
+        column: what the columns are; below it stand ``attrs`` "hidden" and "note".
     """
     rows, columns = (list(dict.fromkeys(frame[name])) for name in ("row", "column"))
     shape = len(rows), len(columns)
@@ -46,4 +46,5 @@ def draw_matrix(ax: Axes, frame: DataFrame, limits: tuple[float, float], row: st
     ax.set_yticks(range(shape[0]), rows, fontsize=7)
     ax.tick_params(length=0)
     ax.set_ylabel(row)
-    ax.set_xlabel(column + (f"\n({frame.attrs['hidden']})" if frame.attrs["hidden"] else ""))
+    notes = [frame.attrs[name] for name in ("hidden", "note") if frame.attrs.get(name)]
+    ax.set_xlabel("\n".join([column, *notes]))

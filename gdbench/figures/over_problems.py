@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pandas import DataFrame
 
 from gdbench.contracts import REGIMES
 from gdbench.figures.base import Results
@@ -77,6 +78,13 @@ def attributes(results: Results, told: Comparison, kept: Sequence[int], title: s
         "hidden": f"and {hidden} more, not shown" if hidden else "",
         "few": f"(fewer than {FEWEST_FAMILIES} families\nof problems: no intervals)" if few else "",
     }
+
+
+def room(frames: list[DataFrame]) -> float:
+    """Inches that two columns of panels need beyond their own for many optimizers with long names."""
+    names = [name for frame in frames for name in frame["optimizer" if "optimizer" in frame.columns else "row"]]
+    rows = -(-len(frames) // 2)
+    return rows * (0.12 * max(len(set(names)) - 8, 0) + 0.03 * max(max(map(len, names)) - 12, 0))
 
 
 def generator() -> np.random.Generator:

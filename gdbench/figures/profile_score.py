@@ -11,7 +11,7 @@ from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
 from gdbench.figures.evidence import positive
 from gdbench.figures.forest import draw_forest, forest_frame
-from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, shown, solved_cases
+from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, room, shown, solved_cases
 from gdbench.stats.profiles import profile_score, ratios
 
 FURTHEST = 4.0
@@ -66,4 +66,5 @@ FIGURE = Figure(
     draw=draw,
     panel=(4.2, 3.0),
     columns=2,
+    extra=room,
 )

@@ -13,7 +13,7 @@ from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
 from gdbench.figures.evidence import positive
 from gdbench.figures.matrix import draw_matrix
-from gdbench.figures.over_problems import FEWEST_FAMILIES, attributes, shown, solved_cases
+from gdbench.figures.over_problems import attributes, room, shown, solved_cases
 from gdbench.stats.bands import cluster_means
 from gdbench.stats.ranks import holm, signed_rank
 
@@ -51,8 +51,8 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     kept = shown(cheaper.sum(axis=1) - cheaper.sum(axis=0))
     rows = [_pair(told.optimizers, i, j, cheaper, p, len(typical)) for i in kept for j in kept]
     frame = DataFrame(rows)
-    few = "" if len(set(told.families)) >= FEWEST_FAMILIES else f"too few families for a test at {LEVEL:.0%}"
-    frame.attrs |= attributes(results, told, kept, few)
+    frame.attrs |= attributes(results, told, kept)
+    frame.attrs["note"] = frame.attrs["few"].replace("\n", " ").replace("no intervals", "no test")
     return frame
 
 
@@ -111,4 +111,5 @@ FIGURE = Figure(
     draw=draw,
     panel=(4.2, 3.7),
     columns=2,
+    extra=room,
 )

@@ -37,8 +37,14 @@ def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
         if len(groups) <= MOST_BANDS:
             ax.fill_between(at, low, high, step="post", color=style["color"], **BAND)
         elif np.isfinite(low[-1]):
-            edge = {"transform": ax.get_yaxis_transform(), "clip_on": False, "lw": 1.8, "gid": "interval"}
-            ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], **edge)
+            edge = {
+                "transform": ax.get_yaxis_transform(),
+                "clip_on": False,
+                "lw": 1.8,
+                "gid": "interval",
+                "marker": "_",
+            }
+            ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], ms=3, **edge)
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="y", lw=0.4, color="0.9")

@@ -15,7 +15,7 @@ from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
 from gdbench.figures.evidence import PENALTY, budgets, penalised, positive, tried
 from gdbench.figures.matrix import draw_matrix
-from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, shown, solved_cases
+from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, room, shown, solved_cases
 from gdbench.figures.regimes import BEST, hyperparameter_axes
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import side_legend
@@ -74,6 +74,7 @@ def data(results: Results, experiment: str, dtype: str, over: str, number: str) 
     if number == GAIN:
         frame = _gains(told, kept, comparison(results, experiment, dtype, over))
         frame.attrs = attributes(results, told, kept) | {"title": f"{BEST} over {over}"}
+        frame.attrs["note"] = frame.attrs["few"].replace("\n", " ")
     else:
         frame = _curves(told, kept, tried(results, told))
         frame.attrs = attributes(results, told, kept, number)
@@ -170,4 +171,5 @@ FIGURE = Figure(
     draw=draw,
     panel=(4.8, 3.5),
     columns=2,
+    extra=room,
 )
