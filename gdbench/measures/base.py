@@ -69,6 +69,31 @@ def cost_at_settle(frame: DataFrame, gradient: float = COST_OF_GRADIENT, hessian
     return np.where(converged(frame), np.where(np.isnan(settled), spent, settled), np.inf)
 
 
+def cost_at_hits(
+    frame: DataFrame, gradient: float = COST_OF_GRADIENT, hessian: float = COST_OF_HVP
+) -> np.ndarray | None:
+    """What each descent had spent when it first reached each target, shape [rows, targets]; infinite where it did not.
+
+    None where no targets were recorded.
+    """
+    names = [f"hits_{name}" for name in EVALUATIONS]
+    if not stored(frame, *names):
+        return None
+    f, g, h = (np.stack(list(frame[name])).astype(float) for name in names)
+    return np.where(f < 0, np.inf, f + gradient * g + hessian * h)
+
+
+def stored(frame: DataFrame, *names: str) -> bool:
+    """Whether there are descents, and every one has all these columns."""
+    held = (name in frame and bool(frame[name].notna().to_numpy(dtype=bool).all()) for name in names)
+    return len(frame) > 0 and all(held)
+
+
+def hyperparameter_names(cell: Mapping[str, Any]) -> list[str]:
+    """The axes that a setting is made of."""
+    return [axis["name"] for axis in cell["axes"] if axis["kind"] == "hyperparameter"]
+
+
 def final_gaps(frame: DataFrame) -> np.ndarray:
     """f(x) - f* at the end, or f(x) where no minimum is known, shape [rows].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pandas import DataFrame
@@ -23,10 +23,32 @@ def outcome_shares(frame: DataFrame) -> dict[str, float]:
     return {name: count / total if total else float("nan") for name, count in outcome_counts(frame).items()}
 
 
-def lost(frame: DataFrame, cell: Mapping[str, Any]) -> float:
-    """Share diverged or nonfinite; NaN for no descents."""
-    shares = outcome_shares(frame)
-    return sum(shares[name] for name in LOST)
+def share_of(*outcomes: str) -> Callable[[DataFrame, Mapping[str, Any]], float]:
+    """A function of (frame, cell): the share of the descents that ended in one of these ways, NaN for no descents."""
+
+    def share(frame: DataFrame, cell: Mapping[str, Any]) -> float:
+        shares = outcome_shares(frame)
+        return sum(shares[name] for name in outcomes)
+
+    return share
 
 
-share_diverged = Measure("share_diverged", "share", "low", "share of descents that diverged or became nonfinite", lost)
+share_diverged = Measure(
+    "share_diverged", "share", "low", "share of descents that diverged or became nonfinite", share_of(*LOST)
+)
+share_nonfinite = Measure(
+    "share_nonfinite", "share", "low", "share of descents that became NaN or infinite", share_of("nonfinite")
+)
+share_trapped = Measure(
+    "share_trapped", "share", "low", "share of descents that came to rest above the tolerance", share_of("trapped")
+)
+share_oscillating = Measure(
+    "share_oscillating",
+    "share",
+    "low",
+    "share of descents that went to and fro without falling",
+    share_of("oscillating"),
+)
+share_unfinished = Measure(
+    "share_unfinished", "share", "low", "share of descents whose budget ended on the way", share_of("unfinished")
+)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.measures.base import Measure, converged, cost_at_settle
+from gdbench.measures.base import Measure, converged, cost_at_settle, stored
 
 RATE = "learning_rate"
 ENOUGH = 0.5
@@ -31,19 +31,30 @@ class UsableRates(NamedTuple):
     open: bool
 
 
+def by_rate(frame: DataFrame) -> DataFrame | None:
+    """Share converged and median cost at each learning rate, ascending; None without a learning rate or descents.
+
+    ``attrs["best"]`` is the place of the best one: the largest share converged, then the lowest median cost.
+    """
+    if not stored(frame, RATE):
+        return None
+    data = DataFrame({RATE: frame[RATE].to_numpy(), "share": converged(frame), "cost": cost_at_settle(frame)})
+    found = data.groupby(RATE).agg({"share": "mean", "cost": "median"}).sort_index()
+    found.attrs["best"] = int(np.lexsort((found["cost"].to_numpy(), -found["share"].to_numpy()))[0])
+    return found
+
+
 def usable_rates(frame: DataFrame) -> UsableRates | None:
     """The contiguous usable rates around the best one, None without a learning rate or descents.
 
     Best: the largest share converged, then the lowest median cost. Usable: at least half of the descents at that rate
     converge (Wortsman et al. 2023, arXiv 2309.14322, measure the same as a sensitivity).
     """
-    if RATE not in frame or not len(frame):
+    found = by_rate(frame)
+    if found is None:
         return None
-    data = DataFrame({RATE: frame[RATE].to_numpy(), "share": converged(frame), "cost": cost_at_settle(frame)})
-    by_rate = data.groupby(RATE).agg({"share": "mean", "cost": "median"}).sort_index()
-    rates, share = by_rate.index.to_numpy(dtype=float), by_rate["share"].to_numpy()
-    usable = share >= ENOUGH
-    best = np.lexsort((by_rate["cost"].to_numpy(), -share))[0]
+    rates, best = found.index.to_numpy(dtype=float), found.attrs["best"]
+    usable = found["share"].to_numpy() >= ENOUGH
     if not usable[best]:
         return UsableRates(None, None, 0.0, False)
     failing = np.flatnonzero(~usable)

@@ -1,5 +1,7 @@
 """What a set of scores says in one number: interquartile mean, optimality gap, probability of improvement.
 
+Over several problems, aggregate each problem first (its median, say) and take these over problems: a seed is none.
+
 Source: R. Agarwal, M. Schwarzer, P. S. Castro, A. Courville and M. G. Bellemare, Deep reinforcement learning at the
 edge of the statistical precipice, NeurIPS 2021 (arXiv 2108.13264).
 """
@@ -7,6 +9,7 @@ edge of the statistical precipice, NeurIPS 2021 (arXiv 2108.13264).
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -36,15 +39,26 @@ def optimality_gap(scores: np.ndarray, axis: int = -1, best: float = 1.0) -> np.
 def probability_of_improvement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """How likely a run of the first has a lower value (cost, gap) than a run of the second on the same problem.
 
-    P(X < Y) + P(X = Y)/2 over all pairs of runs, the Mann-Whitney statistic over n m, per problem. Two infinite values
-    are equal.
+    P(X < Y) + P(X = Y)/2 over all pairs of runs, the Mann-Whitney statistic over n m, per problem; worked out from
+    mid-ranks, so no pair is looked at by itself. Two infinite values are equal.
 
     Args:
-        one: shape [..., problems, n].
-        other: shape [..., problems, m].
+        one: shape [..., n].
+        other: shape [..., m], the leading axes (problems, resamples) as those of ``one``.
 
     Returns:
-        Shape [..., problems]; the mean over problems is the number that rliable reports.
+        Shape [...]; the mean over problems is the number that rliable reports.
     """
-    x, y = np.asarray(one)[..., :, None], np.asarray(other)[..., None, :]
-    return ((x < y) + 0.5 * (x == y)).mean(axis=(-2, -1))
+    n, m = np.shape(one)[-1], np.shape(other)[-1]
+    ranks = rankdata(np.concatenate([one, other], axis=-1), axis=-1)[..., n:]
+    return (ranks.sum(axis=-1) - m * (m + 1) / 2) / (n * m)
+
+
+def log_ratio(one: np.ndarray, other: np.ndarray, furthest: float = 10.0) -> np.ndarray:
+    """log2(one/other) within ±furthest: how many doublings the first costs more than the second (negative is better).
+
+    Unsolved is infinite: against a number it counts as ``furthest``, and two of them tie. Costs below 1 count as 1.
+    """
+    with np.errstate(invalid="ignore"):
+        ratio = np.log2(np.maximum(one, 1.0)) - np.log2(np.maximum(other, 1.0))
+    return np.clip(np.nan_to_num(ratio, nan=0.0, posinf=np.inf, neginf=-np.inf), -furthest, furthest)

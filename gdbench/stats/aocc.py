@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+LOW, HIGH = 1e-8, 1e2
+"""The gaps between which a curve is looked at: the last and the first of COCO's targets."""
+
 
 def area_over_curve(
-    costs: np.ndarray, best: np.ndarray, budget: float, low: float = 1e-8, high: float = 1e2
+    costs: np.ndarray, best: np.ndarray, budget: float | np.ndarray, low: float = LOW, high: float = HIGH
 ) -> np.ndarray:
     """Normalised area over the curve of log10(best gap so far), clipped to [low, high], over the budget.
 
@@ -20,14 +23,16 @@ def area_over_curve(
     Args:
         costs: cost at which each stored value was reached, ascending, shape [..., k]; before the first of them the gap
             counts as ``high``, after the last it stays.
-        best: best gap so far there, shape [..., k]; NaN counts as infinite.
-        budget: the cost up to which the area is taken.
-        low: the gap from which on a curve gets no better.
+        best: gap there, shape [..., k], of which the best so far counts; NaN is none.
+        budget: the cost up to which the area is taken, positive; a number, or one a curve, [...].
+        low: the gap from which on a curve gets no better, positive.
         high: the gap from which on it gets no worse.
     """
-    clipped = np.clip(np.nan_to_num(np.asarray(best, dtype=float), nan=np.inf, posinf=np.inf), low, high)
+    so_far = np.fmin.accumulate(np.asarray(best, dtype=float), axis=-1)
+    clipped = np.clip(np.where(np.isnan(so_far), np.inf, so_far), low, high)
     height = (np.log10(clipped) - np.log10(low)) / (np.log10(high) - np.log10(low))
-    edges = np.clip(np.asarray(costs, dtype=float), 0.0, budget)
-    ends = np.concatenate([edges[..., 1:], np.full((*edges.shape[:-1], 1), budget)], axis=-1)
+    budget = np.asarray(budget, dtype=float)
+    edges = np.clip(np.asarray(costs, dtype=float), 0.0, budget[..., None])
+    ends = np.concatenate([edges[..., 1:], np.broadcast_to(budget[..., None], (*edges.shape[:-1], 1))], axis=-1)
     area = edges[..., 0] + (height * (ends - edges)).sum(axis=-1)
     return 1 - area / budget

@@ -17,6 +17,9 @@ CHUNK = 1 << 22
 Statistic = Callable[..., np.ndarray]
 """(array, axis=...) -> the array reduced over those axes: np.mean, np.median, …"""
 
+Joint = Callable[..., np.ndarray]
+"""(one array [resamples, ..., units] a stratum) -> [resamples, ...]."""
+
 
 class Estimate(NamedTuple):
     """A statistic with its interval."""
@@ -24,6 +27,14 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Band(NamedTuple):
+    """A statistic of several numbers with an interval for each, three arrays of one shape."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 def distribution(
@@ -48,13 +59,16 @@ def distribution(
 
 
 def quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Linearly interpolated quantiles that allow infinite values: between a number and infinity lies infinity."""
-    ordered = np.sort(values)
+    """Linearly interpolated quantiles along the first axis, [n, ...] to [levels, ...].
+
+    Infinite values are allowed: between a number and infinity lies infinity.
+    """
+    ordered = np.sort(values, axis=0)
     place = np.clip(levels, 0, 1) * (len(ordered) - 1)
     below, above = ordered[np.floor(place).astype(int)], ordered[np.ceil(place).astype(int)]
     step = np.zeros_like(below)
     np.subtract(above, below, out=step, where=below != above)
-    weight = place - np.floor(place)
+    weight = (place - np.floor(place)).reshape(-1, *[1] * (ordered.ndim - 1))
     return below + np.multiply(step, weight, out=np.zeros_like(step), where=weight > 0)
 
 
@@ -62,6 +76,15 @@ def percentile_interval(resampled: np.ndarray, confidence: float = 0.95) -> Inte
     """The (1 ± confidence)/2 quantiles of a bootstrap distribution, which may hold infinities."""
     low, high = quantiles(resampled, np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
     return Interval(float(low), float(high))
+
+
+def band(value: np.ndarray, resampled: np.ndarray, confidence: float = 0.95) -> Band:
+    """Values [...] with the percentile interval of each from its bootstrap distribution, [resamples, ...].
+
+    Where resamples are biased (the best of several is better in a resample), an interval is widened to hold its value.
+    """
+    low, high = quantiles(resampled, np.array([(1 - confidence) / 2, (1 + confidence) / 2]))
+    return Band(value, np.minimum(low, value), np.maximum(high, value))
 
 
 def bca_interval(resampled: np.ndarray, estimate: float, jackknife: np.ndarray, confidence: float = 0.95) -> Interval:
@@ -127,66 +150,63 @@ def bootstrap(
     return Estimate(value, *bca_interval(resampled, value, jackknife_values(values, statistic), confidence))
 
 
-def stratified_bootstrap(
-    strata: Sequence[np.ndarray],
-    statistic: Callable[..., np.ndarray],
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """A statistic of several strata (problems) with its percentile interval, units drawn anew within each stratum.
+def whole_columns(values: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Resamples [count, ..., units] of whole columns of [..., units]."""
+    units = values.shape[-1]
+    if units == 0:
+        raise ValueError("a bootstrap needs at least one value")
+    picks = rng.integers(units, size=(count, units))
+    return np.moveaxis(values[..., picks], -2, 0)
 
-    What is paired stays paired: of a stratum of shape [..., n] whole columns are drawn with replacement.
 
-    Args:
-        strata: arrays of shape [..., n], n the units of each (their numbers may differ).
-        statistic: (one array [resamples, ..., n] a stratum) -> [resamples]; infinite values are allowed.
-        rng: where the randomness comes from.
-        confidence: level.
-        resamples: number of resamples.
+def stratified_distribution(
+    strata: Sequence[np.ndarray], statistic: Joint, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> np.ndarray:
+    """The statistic of each resample, units drawn with replacement within each stratum (problem), [resamples, ...].
+
+    Resamples are drawn in chunks of bounded memory, each stratum from a stream of its own: the chunks do not change
+    the result.
     """
     size = max(1, CHUNK // max(1, sum(values.size for values in strata)))
+    streams = rng.spawn(len(strata))
     parts = []
     for first in range(0, resamples, size):
-        drawn = []
-        for values in strata:
-            n = values.shape[-1]
-            picks = rng.integers(n, size=(min(size, resamples - first), n))
-            drawn.append(np.moveaxis(values[..., picks], -2, 0))
-        parts.append(statistic(*drawn))
-    value = float(statistic(*(values[None] for values in strata))[0])
-    return Estimate(value, *percentile_interval(np.concatenate(parts), confidence))
+        count = min(size, resamples - first)
+        parts.append(statistic(*(whole_columns(v, count, stream) for v, stream in zip(strata, streams, strict=True))))
+    return np.concatenate(parts)
 
 
-def cluster_bootstrap(
-    values: np.ndarray,
-    clusters: Sequence[str] | np.ndarray,
-    statistic: Statistic,
+def stratified_band(
+    strata: Sequence[np.ndarray],
+    statistic: Joint,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> Band:
+    """A statistic over these problems with its percentile interval over starts and seeds.
+
+    Args:
+        strata: an array [..., units] a problem; their numbers of units may differ. Infinite values are allowed as far
+            as the statistic is.
+        statistic: (one array [resamples, ..., units] a problem) -> [resamples, ...].
+        rng: where the randomness comes from.
+        confidence: level.
+        resamples: number of resamples.
+
+    Raises:
+        ValueError: a problem without units.
+    """
+    strata = [np.asarray(values, dtype=float) for values in strata]
+    value = statistic(*(values[None] for values in strata))[0]
+    return band(value, stratified_distribution(strata, statistic, rng, resamples), confidence)
+
+
+def stratified_bootstrap(
+    strata: Sequence[np.ndarray],
+    statistic: Joint,
     rng: np.random.Generator,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """A statistic of values [n] with its percentile interval over clusters (families of problems).
-
-    Clusters are drawn with replacement, each with all its members: members of one family are not independent.
-
-    Args:
-        values: one value a problem.
-        clusters: the family of each.
-        statistic: (array, axis=...) -> reduced array; a resample's length varies with the clusters drawn, so resamples
-            of equal length are reduced together.
-        rng: where the randomness comes from.
-        confidence: level.
-        resamples: number of resamples.
-    """
-    values = np.asarray(values, dtype=float)
-    _, which = np.unique(np.asarray(clusters), return_inverse=True)
-    members = [np.flatnonzero(which == c) for c in range(which.max() + 1)]
-    drawn = rng.integers(len(members), size=(resamples, len(members)))
-    lengths = np.array([len(m) for m in members])[drawn].sum(axis=1)
-    found = np.empty(resamples)
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        picks = np.array([np.concatenate([members[c] for c in drawn[row]]) for row in rows])
-        found[rows] = statistic(values[picks], axis=1)
-    return Estimate(float(statistic(values, axis=0)), *percentile_interval(found, confidence))
+    """``stratified_band`` of a statistic that is one number."""
+    return Estimate(*map(float, stratified_band(strata, statistic, rng, confidence, resamples)))

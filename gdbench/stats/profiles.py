@@ -7,19 +7,22 @@ Scott, ACM Transactions on Mathematical Software 43 (2016), 15).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from gdbench.stats.bootstrap import RESAMPLES
-from gdbench.stats.proportion import Interval
+from gdbench.stats.bootstrap import RESAMPLES, Band, Statistic, stratified_band
 
 
 def ratios(costs: np.ndarray) -> np.ndarray:
     """Performance ratios r_ps = t_ps / min_s t_ps from costs [..., problems, solvers]; infinite where unsolved.
 
-    A problem that nobody solved has infinite ratios throughout and stays in every denominator. Costs of 0 count as the
-    smallest positive number.
+    A problem that nobody solved has infinite ratios throughout and stays in every denominator. A cost of 0 (a start at
+    the minimizer) counts as the lowest on that problem that is not 0.
     """
-    costs = np.maximum(np.asarray(costs, dtype=float), np.finfo(float).tiny)
+    costs = np.asarray(costs, dtype=float)
+    least = np.min(costs, axis=-1, keepdims=True, where=costs > 0, initial=np.inf)
+    costs = np.where(costs == 0, np.where(np.isfinite(least), least, 1.0), costs)
     best = costs.min(axis=-1, keepdims=True)
     return np.divide(costs, best, out=np.full_like(costs, np.inf), where=np.isfinite(costs))
 
@@ -34,11 +37,11 @@ def profile(values: np.ndarray, at: np.ndarray) -> np.ndarray:
     Returns:
         Shape [..., n, solvers].
     """
-    return (np.asarray(values)[..., None, :, :] <= np.asarray(at)[:, None, None]).mean(axis=-2)
+    return (np.asarray(values)[..., :, None, :] <= np.asarray(at)[:, None]).mean(axis=-3)
 
 
 def budgets(costs: np.ndarray, dims: np.ndarray | None = None) -> np.ndarray:
-    """Costs [problems, solvers] as the data profile counts them: in simplex gradients of n_p + 1 values.
+    """Costs [..., problems, solvers] as the data profile counts them: in simplex gradients of n_p + 1 values.
 
     ``dims`` [problems] holds n_p; None leaves the costs alone, as is right for methods that are given gradients.
     """
@@ -52,40 +55,37 @@ def profile_score(ratio: np.ndarray, furthest: float = 4.0) -> np.ndarray:
     (1/3) ∫₁⁴ ρ_s(τ) dτ = mean_p max(0, 4 - r_ps)/3 exactly, from ratios [..., problems, solvers] to [..., solvers].
     Source: G. E. Dahl et al., Benchmarking neural network training algorithms (AlgoPerf), arXiv 2306.07179.
     """
-    short = np.maximum(furthest - np.asarray(ratio, dtype=float), 0.0)
-    return short.mean(axis=-2) / (furthest - 1)
+    return np.maximum(furthest - np.asarray(ratio, dtype=float), 0.0).mean(axis=-2) / (furthest - 1)
 
 
-def profile_band(
-    costs: np.ndarray,
+def profile_band_over_units(
+    strata: Sequence[np.ndarray],
     at: np.ndarray,
-    families: np.ndarray,
     rng: np.random.Generator,
+    typical: Statistic = np.median,
     relative: bool = True,
-    resamples: int = RESAMPLES,
+    dims: np.ndarray | None = None,
     confidence: float = 0.95,
-) -> Interval:
-    """Pointwise band of a profile, by drawing families of problems with replacement.
+    resamples: int = RESAMPLES,
+) -> Band:
+    """A profile with its pointwise band on these problems: starts and seeds are drawn within each, paired.
 
     Args:
-        costs: shape [problems, solvers].
+        strata: costs of the descents on each problem, [solvers, units]; infinite: unsolved.
         at: where the profile is wanted, [n].
-        families: the family of each problem; all problems of a family are drawn together.
         rng: where the randomness comes from.
-        relative: whether ``at`` holds ratios (performance profile) or costs (data profile).
-        resamples: number of resamples.
+        typical: (array, axis=-1) -> what a problem costs a solver.
+        relative: performance profile, of ratios; else data profile, of costs (in simplex gradients with ``dims``).
+        dims: see ``budgets``.
         confidence: level.
+        resamples: number of resamples.
 
     Returns:
-        Low and high, each of shape [n, solvers].
+        Value, low and high, each of shape [n, solvers].
     """
-    values = ratios(costs) if relative else np.asarray(costs, dtype=float)
-    _, which = np.unique(families, return_inverse=True)
-    size = np.bincount(which)
-    below = (values[:, None, :] <= np.asarray(at)[:, None]).astype(float)
-    sums = np.zeros((len(size), *below.shape[1:]))
-    np.add.at(sums, which, below)
-    times = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=resamples)
-    drawn = np.tensordot(times, sums, axes=1) / (times @ size)[:, None, None]
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return Interval(low, high)
+
+    def joint(*drawn: np.ndarray) -> np.ndarray:
+        costs = np.stack([typical(one, axis=-1) for one in drawn], axis=-2)
+        return profile(ratios(costs) if relative else budgets(costs, dims), at)
+
+    return stratified_band(strata, joint, rng, confidence, resamples)

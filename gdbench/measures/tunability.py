@@ -1,0 +1,65 @@
+"""What tuning is worth to an optimizer on a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pandas import DataFrame
+
+from gdbench.measures.base import Measure, cost_at_settle, hyperparameter_names
+
+
+def gain(frame: DataFrame, cell: Mapping[str, Any]) -> float:
+    """log10 of the median cost to converge at the default setting over that at the best setting, decades.
+
+    The best setting has the lowest median cost on even-numbered starts and seeds; both are judged on odd ones. Infinite
+    where only the best converges, 0 where neither does, negative where the choice did not hold. NaN where the default
+    does not lie on the grid, or nothing can be held out.
+    """
+    names = hyperparameter_names(cell) if len(frame) else []
+    usual = default_setting(cell, names) if names else None
+    if usual is None:
+        return float("nan")
+    settings, which = np.unique(frame[names].to_numpy(dtype=float), axis=0, return_inverse=True)
+    even, odd = halves(frame)
+    costs = cost_at_settle(frame)
+    each = np.array([_median(costs[even & (which == i)]) for i in range(len(settings))])
+    if np.isnan(each).all():
+        return float("nan")
+    at_best = _median(costs[odd & (which == np.nanargmin(each))])
+    is_default = np.isclose(frame[names].to_numpy(dtype=float), usual, rtol=1e-6, atol=0).all(axis=1)
+    at_default = _median(costs[odd & is_default])
+    if at_default == at_best:
+        return 0.0
+    with np.errstate(divide="ignore"):
+        return float(np.log10(at_default) - np.log10(at_best))
+
+
+def default_setting(cell: Mapping[str, Any], names: list[str]) -> list[float] | None:
+    """The library's defaults of these hyperparameters; None where one has none, or another one is held elsewhere."""
+    defaults, held = cell["optimizer"]["defaults"], cell["optimizer"]["hyperparameters"]
+    elsewhere = any(value is not None and value != defaults.get(name) for name, value in held.items())
+    values = [defaults.get(name) for name in names]
+    return None if elsewhere or None in values else values
+
+
+def halves(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Descents to choose a setting on (even starts and seeds) and to judge it on (odd ones), two masks.
+
+    None is held out where there is one start and one seed.
+    """
+    varying = [name for name in ("start", "seed") if len(np.unique(frame[name].to_numpy(dtype=int))) > 1]
+    odd = frame[varying].to_numpy(dtype=int) % 2 == 1
+    return ~odd.any(axis=1), odd.all(axis=1) & (len(varying) > 0)
+
+
+def _median(costs: np.ndarray) -> float:
+    """The median, NaN of none."""
+    return float(np.median(costs)) if len(costs) else float("nan")
+
+
+tunability = Measure(
+    "tunability", "decades", None, "decades of cost that the best setting saves over the default, held out", gain
+)
