@@ -17,9 +17,8 @@ from gdbench.figures.evidence import scores
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, regime_cases, room, shown
-from gdbench.stats.aggregates import interquartile_mean, optimality_gap
-from gdbench.stats.bootstrap import Estimate, stratified_bootstrap
-from gdbench.stats.improvement import improvement
+from gdbench.stats.aggregates import interquartile_mean, optimality_gap, probability_of_improvement
+from gdbench.stats.bootstrap import Band, Estimate, stratified_bootstrap
 
 SCORE, BETTER = "score", "improvement"
 GAP = "optimality gap"
@@ -69,7 +68,7 @@ def _scores(told: Comparison, kept: list[int], each: list[np.ndarray]) -> DataFr
         gap = _over_starts(own, optimality_gap)
         rows.append({"optimizer": told.optimizers[k], "problem": GAP, **gap._asdict()})
     single = np.array([interquartile_mean(one) for one in each])
-    return pd.concat([forest_frame(told, kept, single, (whole[0], whole[1], whole[2])), DataFrame(rows)])
+    return pd.concat([forest_frame(told, kept, single, Band(*whole)), DataFrame(rows)])
 
 
 def _over_starts(own: list[np.ndarray], reduce: Any) -> Estimate:
@@ -93,7 +92,7 @@ def ranked(told: Comparison) -> list[np.ndarray]:
 
 def _pairs(told: Comparison, kept: list[int]) -> DataFrame:
     ranks = ranked(told)
-    found = {(i, j): improvement([own[[i, j]] for own in ranks], generator()) for i in kept for j in kept if i < j}
+    found = {(i, j): _better([own[[i, j]] for own in ranks]) for i in kept for j in kept if i < j}
     rows = []
     for i in kept:
         for j in kept:
@@ -103,6 +102,13 @@ def _pairs(told: Comparison, kept: list[int]) -> DataFrame:
                 "text": "" if i == j else f"{100 * value:.0f}", "sure": bool(low > 0.5 or high < 0.5),
             })  # fmt: skip
     return DataFrame(rows)
+
+
+def _better(ranks: list[np.ndarray]) -> Estimate:
+    def mean(*drawn: np.ndarray) -> np.ndarray:
+        return np.mean([probability_of_improvement(own[..., 0, :], own[..., 1, :]) for own in drawn], axis=0)
+
+    return stratified_bootstrap(ranks, mean, generator())
 
 
 def draw(ax: Axes, frame: DataFrame) -> None:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Results
-from gdbench.figures.comparison import Comparison, Place, comparison
-from gdbench.figures.evidence import Trace, traces
+from gdbench.figures.comparison import Comparison, comparison
+from gdbench.figures.evidence import Trace, cell_on, traces
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.over_problems import (
     CONFIDENCE,
@@ -22,6 +22,7 @@ from gdbench.figures.over_problems import (
     room,
     shown,
 )  # fmt: skip
+from gdbench.measures.area_over_curve import gaps_looked_at
 from gdbench.stats.aocc import area_over_curve
 
 
@@ -78,22 +79,14 @@ def _areas(results: Results, told: Comparison) -> tuple[list[np.ndarray], list[i
 def _gather(results: Results, told: Comparison) -> tuple[list[np.ndarray], list[int]]:
     found, left = [], []
     for i, (place, row) in enumerate(zip(told.places, traces(results, told), strict=True)):
-        low, high = limits(told, place)
+        low, high = gaps_looked_at(cell_on(results, told, place, told.optimizers[0]))
         stored = [trace for trace in row if trace is not None]
-        if stored and 0 < low < high:
+        # Without a known minimum there is no scale, and no gap.
+        if stored and place.scale and 0 < low < high:
             budget = float(np.median([trace.cost.max() for trace in stored]))
             found.append(np.stack([_area(trace, budget, low, high, len(told.held[i][0].pair)) for trace in row]))
             left.append(i)
     return found, left
-
-
-def limits(told: Comparison, place: Place) -> tuple[float, float]:
-    """The gaps between which a curve counts on a problem; NaN where its minimum is unknown."""
-    if place.scale is None or place.unit is None:
-        return np.nan, np.nan
-    if len(told.targets) > 1:
-        return min(told.targets) * place.unit, max(told.targets) * place.unit
-    return place.tolerance or np.nan, place.scale
 
 
 def _area(trace: Trace | None, budget: float, low: float, high: float, n: int) -> np.ndarray:

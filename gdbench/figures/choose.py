@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, EVALUATIONS
+from gdbench.contracts import EVALUATIONS
 from gdbench.figures.base import Results
 from gdbench.figures.style import number
 from gdbench.measures.base import LOST, SPENT, converged, cost_at_settle, final_gaps
@@ -132,17 +132,8 @@ def step_cost(cell: Mapping[str, Any]) -> float | None:
 
 
 def trace_columns(cell: Mapping[str, Any]) -> list[str]:
-    """The columns that ``trace_costs`` needs."""
+    """The columns that ``costs_of_trace`` needs."""
     return [f"trace_{name}" for name in EVALUATIONS] if step_cost(cell) is None else []
-
-
-def trace_costs(table: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
-    """What each descent had spent at each stored step, shape [descents, stored steps]."""
-    each = step_cost(cell)
-    if each is not None:
-        return np.tile(np.asarray(cell["trace_steps"], dtype=float) * each, (len(table), 1))
-    f, g, h = (np.stack(list(table[f"trace_{name}"])).astype(float) for name in EVALUATIONS)
-    return f + COST_OF_GRADIENT * g + COST_OF_HVP * h
 
 
 def split(table: DataFrame) -> tuple[DataFrame, DataFrame]:

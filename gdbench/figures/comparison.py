@@ -49,7 +49,6 @@ class Place:
         transforms: names of its transforms.
         tolerance: the gap that counts as converged; None where no minimum is known.
         scale: S, the median of f - f* over the start box; None where no minimum is known.
-        unit: what the τ of targets f* + τ · unit are multiples of; None where no minimum is known.
     """
 
     label: str
@@ -59,7 +58,6 @@ class Place:
     transforms: tuple[str, ...]
     tolerance: float | None
     scale: float | None = None
-    unit: float | None = None
 
     @property
     def title(self) -> str:
@@ -267,8 +265,7 @@ def _places(cells: list[dict[str, Any]], labels: list[str]) -> tuple[list[Place]
         transforms = tuple(entry["name"] for entry in facts["settings"].get("transform", ()))
         for at in parameter_values(mine[0]):
             scale = None if facts["minimum"] is None else facts["scale"]
-            unit = scale and (facts.get("target_unit") or scale)
-            place = Place(label, at, facts["name"], facts["dim"], transforms, facts["tolerance"], scale, unit)
+            place = Place(label, at, facts["name"], facts["dim"], transforms, facts["tolerance"], scale)
             refused = len(mine) < len(labels) or any(cell.get("refused") for cell in mine)
             dropped += [place.title] if refused else []
             found += [] if refused else [place]

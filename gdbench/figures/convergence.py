@@ -29,11 +29,11 @@ from gdbench.figures.choose import (
     setting_text,
     shown_on,
     trace_columns,
-    trace_costs,
     where,
 )
 from gdbench.figures.lines import BAND, QUANTILES, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
+from gdbench.measures.area_over_curve import costs_of_trace
 
 COSTS = 160
 """Costs at which descents whose steps cost differently are compared."""
@@ -135,7 +135,7 @@ def _curve(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
     """Quantiles over descents of the best gap so far, by cost."""
     best = np.array([np.asarray(trace, dtype=float) for trace in table["trace_best"]])
     best = np.where(np.isnan(best), np.inf, best)
-    costs = trace_costs(table, cell)
+    costs = costs_of_trace(table, cell)
     grid = costs[0]
     if not (costs == grid).all():
         positive = costs[costs > 0]

@@ -9,8 +9,9 @@ import numpy as np
 from pandas import DataFrame
 
 from gdbench.figures.base import Results
-from gdbench.figures.choose import RECORD, keep, known, rows, split, trace_columns, trace_costs, where
+from gdbench.figures.choose import RECORD, keep, known, rows, split, trace_columns, where
 from gdbench.figures.comparison import Comparison, Held, Place, picks, rankings, upper_median
+from gdbench.measures.area_over_curve import costs_of_trace
 from gdbench.measures.base import cost_at_settle
 
 
@@ -49,7 +50,7 @@ class Trace(NamedTuple):
 def traces(results: Results, told: Comparison) -> list[list[Trace | None]]:
     """The trace of the held-out descents, by place and optimizer; None where none is stored."""
     return [
-        [_trace(results, _cell(results, told, place, label), place, held)
+        [_trace(results, cell_on(results, told, place, label), place, held)
          for label, held in zip(told.optimizers, row, strict=True)]
         for place, row in zip(told.places, told.held, strict=True)
     ]  # fmt: skip
@@ -62,43 +63,13 @@ def tried(results: Results, told: Comparison) -> list[list[np.ndarray]]:
     held-out descents do not converge. A failed cell counts as one setting that solves nothing.
     """
     return [
-        [_tried(results, _cell(results, told, place, label), place) for label in told.optimizers]
+        [_tried(results, cell_on(results, told, place, label), place) for label in told.optimizers]
         for place in told.places
     ]  # fmt: skip
 
 
-PENALTY = 10.0
-"""How many budgets an unsolved problem counts as where costs are averaged (PAR10)."""
-
-
-def budgets(*told: Comparison) -> np.ndarray:
-    """The most that any descent of these comparisons spent on each place of the first, [places]."""
-    found = {}
-    for one in told:
-        for i, (place, row) in enumerate(zip(one.places, one.held, strict=True)):
-            most = max(float((held.spent @ one.weight(i)).max(initial=0.0)) for held in row)
-            found[place.title] = max(found.get(place.title, 0.0), most)
-    return np.array([found[place.title] for place in told[0].places])
-
-
-def penalised(costs: np.ndarray, budget: np.ndarray | float) -> np.ndarray:
-    """Costs with infinite ones replaced by ``PENALTY`` times the budget of their problem.
-
-    Source: the penalised average runtime of Hutter, Hoos, Leyton-Brown and Stuetzle, JAIR 36 (2009) 267-306.
-    """
-    return np.where(np.isfinite(costs), costs, PENALTY * np.asarray(budget))
-
-
-def positive(costs: np.ndarray) -> np.ndarray:
-    """Costs [places, optimizers] whose ratios mean something: 0 (a start at the minimizer) counts as the next smallest.
-
-    Where nothing else is known of a place, as 1.
-    """
-    least = np.min(costs, axis=1, keepdims=True, where=costs > 0, initial=np.inf)
-    return np.maximum(costs, np.where(np.isfinite(least), least, 1.0))
-
-
-def _cell(results: Results, told: Comparison, place: Place, label: str) -> Mapping[str, Any]:
+def cell_on(results: Results, told: Comparison, place: Place, label: str) -> Mapping[str, Any]:
+    """The cell of an optimizer on a place."""
     wanted = (told.experiment, told.dtype, place.label, label)
     return next(
         c
@@ -118,7 +89,7 @@ def _trace(results: Results, cell: Mapping[str, Any], place: Place, held: Held) 
     best = np.array([np.asarray(trace, dtype=float) for trace in table["trace_best"]])
     best = np.where(np.isnan(best), np.inf, best)[pick]
     best[pick < 0] = np.inf
-    return Trace(trace_costs(table, cell)[pick], best)
+    return Trace(costs_of_trace(table, cell)[pick], best)
 
 
 def _tried(results: Results, cell: Mapping[str, Any], place: Place) -> np.ndarray:

@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from gdbench.figures.choose import floats, keep
 from gdbench.figures.comparison import Comparison
+from gdbench.stats.bootstrap import Band
 
 ALL = "all problems"
 
@@ -43,9 +44,7 @@ def draw_forest(ax: Axes, frame: DataFrame, label: str) -> None:
     ax.set_xlabel("\n".join([label, *notes]))
 
 
-def forest_frame(
-    told: Comparison, kept: Sequence[int], values: np.ndarray, whole: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> DataFrame:
+def forest_frame(told: Comparison, kept: Sequence[int], values: np.ndarray, whole: Band) -> DataFrame:
     """The rows that ``draw_forest`` takes.
 
     Args:

@@ -15,7 +15,7 @@ from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison
 from gdbench.figures.lines import run_styles
 from gdbench.figures.regimes import ONE
 from gdbench.stats.bands import mean_band
-from gdbench.stats.bootstrap import stratified_bootstrap
+from gdbench.stats.bootstrap import Band, stratified_band
 
 MOST = 12
 """Optimizers in one panel: of more, the best by the panel's own number are shown, and the others are counted."""
@@ -92,25 +92,14 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-Numbers = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""A number of each optimizer (or at each point of its curve) with the ends of its interval."""
-
-
-def over_families(values: np.ndarray, families: Sequence[str]) -> Numbers:
+def over_families(values: np.ndarray, families: Sequence[str]) -> Band:
     """Mean over the problems of values [places, ...] with its interval over their families; NaN for too few."""
     mean = values.mean(axis=0)
     if len(set(families)) < FEWEST_FAMILIES:
-        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    low, high = mean_band(values, families, generator())
-    return mean, np.asarray(low), np.asarray(high)
+        return Band(mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan))
+    return mean_band(values, families, generator())
 
 
-def over_starts(values: Sequence[np.ndarray]) -> Numbers:
+def over_starts(values: Sequence[np.ndarray]) -> Band:
     """Mean over the problems of means over descents, with its interval over n; one matrix [optimizers, n] a place."""
-
-    def mean(*resampled: np.ndarray) -> np.ndarray:
-        return np.mean([own.mean(axis=-1) for own in resampled], axis=0)
-
-    found = [stratified_bootstrap([own[k] for own in values], mean, generator()) for k in range(len(values[0]))]
-    value, low, high = np.array(found).T
-    return value, low, high
+    return stratified_band(values, lambda *drawn: np.mean([own.mean(axis=-1) for own in drawn], axis=0), generator())

@@ -12,7 +12,6 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import comparison
-from gdbench.figures.evidence import positive
 from gdbench.figures.over_problems import BANDS, attributes, shown, solved_cases
 from gdbench.figures.steps import draw_profile, profile_frame
 from gdbench.figures.style import number
@@ -40,7 +39,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         and ``high`` (95% by bootstrap over families of problems), ``solved`` (rho at the right edge).
     """
     told = comparison(results, experiment, dtype, regime)
-    ratio = ratios(positive(told.typical()))
+    ratio = ratios(told.typical())
     solved = np.isfinite(ratio).mean(axis=0)
     # Of equal shares the one that is the best more often stands first.
     kept = shown(solved + 1e-6 * (ratio == 1).mean(axis=0))

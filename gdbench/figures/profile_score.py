@@ -9,7 +9,6 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
-from gdbench.figures.evidence import positive
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, room, shown, solved_cases
 from gdbench.stats.profiles import profile_score, ratios
@@ -37,7 +36,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     """
     told = comparison(results, experiment, dtype, regime)
     # Each problem by itself, so that the mean over them is the score.
-    scores = profile_score(ratios(positive(told.typical()))[:, None, :], FURTHEST)
+    scores = profile_score(ratios(told.typical())[:, None, :], FURTHEST)
     kept = shown(scores.mean(axis=0))
     frame = forest_frame(told, kept, scores, over_families(scores, told.families))
     frame.attrs |= attributes(results, told, kept)

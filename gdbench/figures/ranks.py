@@ -11,16 +11,13 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.comparison import comparison
-from gdbench.figures.evidence import positive
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import attributes, room, shown, solved_cases
+from gdbench.stats.aggregates import log_ratio
 from gdbench.stats.bands import cluster_means
 from gdbench.stats.ranks import holm, signed_rank
 
 LEVEL = 0.05
-
-FURTHEST = 10.0
-"""A ratio of costs counts as 2^10 at most."""
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
@@ -59,8 +56,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
 def pairs(costs: np.ndarray, families: Sequence[str]) -> np.ndarray:
     """p of Wilcoxon's test of each pair of optimizers over families of problems, corrected by Holm.
 
-    A family's difference is the mean over its problems of log2 of the ratio of costs, within ±10; two infinite costs
-    are a tie.
+    A family's difference is the mean over its problems of ``log_ratio``; two infinite costs are a tie.
 
     Args:
         costs: shape [places, optimizers].
@@ -70,10 +66,7 @@ def pairs(costs: np.ndarray, families: Sequence[str]) -> np.ndarray:
         Symmetric, shape [optimizers, optimizers], NaN on the diagonal.
     """
     first, second = np.triu_indices(costs.shape[1], 1)
-    with np.errstate(invalid="ignore"):
-        log = np.log2(positive(costs))
-        differences = np.clip(np.nan_to_num(log[:, first] - log[:, second], nan=0.0), -FURTHEST, FURTHEST)
-    each = cluster_means(differences, families)
+    each = cluster_means(log_ratio(costs[:, first], costs[:, second]), families)
     found = np.full((costs.shape[1],) * 2, np.nan)
     found[first, second] = found[second, first] = holm(np.array([signed_rank(column) for column in each.T]))
     return found

@@ -13,13 +13,14 @@ from pandas import DataFrame
 from gdbench.figures.base import Figure, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison, comparison
-from gdbench.figures.evidence import PENALTY, budgets, penalised, positive, tried
+from gdbench.figures.evidence import tried
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families, room, shown, solved_cases
 from gdbench.figures.regimes import BEST, hyperparameter_axes
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import side_legend
 from gdbench.figures.style import number
+from gdbench.stats.aggregates import log_ratio
 from gdbench.stats.tuning import best_of
 
 GAIN, CURVE = "gain of tuning", "best of n settings"
@@ -53,7 +54,7 @@ def _largest_grid(results: Results, experiment: str, dtype: str) -> int:
 
 
 def data(results: Results, experiment: str, dtype: str, over: str, number: str) -> DataFrame:
-    """What tuning is worth, in costs to converge (medians; an unsolved problem counts as ten budgets).
+    """What tuning is worth, in costs to converge (medians), compared by ``log_ratio``.
 
     Args:
         results: a run.
@@ -70,32 +71,27 @@ def data(results: Results, experiment: str, dtype: str, over: str, number: str) 
         the cheapest optimizer tuned fully; geometric mean over problems).
     """
     told = comparison(results, experiment, dtype, BEST)
-    kept = shown(-log_costs(told).mean(axis=0))
+    kept = shown(-log_ratio(told.typical(), told.typical().min(axis=1, keepdims=True)).mean(axis=0))
     if number == GAIN:
         frame = _gains(told, kept, comparison(results, experiment, dtype, over))
-        frame.attrs = attributes(results, told, kept) | {"title": f"{BEST} over {over}"}
+        frame.attrs |= attributes(results, told, kept) | {"title": f"{BEST} over {over}"}
         frame.attrs["note"] = frame.attrs["few"].replace("\n", " ")
     else:
         frame = _curves(told, kept, tried(results, told))
-        frame.attrs = attributes(results, told, kept, number)
+        frame.attrs |= attributes(results, told, kept, number)
     frame.attrs |= {"number": number, "over": over}
     return frame
-
-
-def log_costs(told: Comparison, *others: Comparison) -> np.ndarray:
-    """log2 of the median cost to converge, [places, optimizers]; unsolved as ten budgets, the same in all of these."""
-    return np.log2(positive(penalised(told.typical(), budgets(told, *others)[:, None])))
 
 
 def _gains(told: Comparison, kept: list[int], untuned: Comparison) -> DataFrame:
     # A regime may have other optimizers, and so other problems that all of them can be applied to.
     both = [place for place in untuned.places if place in told.places]
-    before = log_costs(untuned, told)[[untuned.places.index(place) for place in both]]
-    after = log_costs(told, untuned)[[told.places.index(place) for place in both]]
+    before = untuned.typical()[[untuned.places.index(place) for place in both]]
+    after = told.typical()[[told.places.index(place) for place in both]]
     families = [place.family for place in both]
     rows = []
     for i in (untuned.optimizers.index(told.optimizers[k]) for k in kept if told.optimizers[k] in untuned.optimizers):
-        mean, low, high = over_families(before[:, [i]] - after, families)
+        mean, low, high = over_families(log_ratio(before[:, [i]], after), families)
         rows += [
             {"row": untuned.optimizers[i], "column": told.optimizers[k], "gain": 2 ** mean[k], "low": 2 ** low[k],
              "high": 2 ** high[k], "value": mean[k], "text": factor(2 ** mean[k]),
@@ -112,18 +108,15 @@ def factor(times: float) -> str:
 
 
 def _curves(told: Comparison, kept: list[int], costs: list[list[np.ndarray]]) -> DataFrame:
-    log = [
-        [np.log2(positive(penalised(own, budget)[None])[0]) for own in row]
-        for budget, row in zip(budgets(told), costs, strict=True)
-    ]
     # The first of a ranking is what the optimizer fully tuned costs.
-    cheapest = np.array([min(own[0] for own in row) for row in log])
+    cheapest = [min(own[0] for own in row) for row in costs]
+    log = [[log_ratio(own, least) for own in row] for least, row in zip(cheapest, costs, strict=True)]
     parts = []
     for k in kept:
         most = max(len(row[k]) for row in log)
         n = np.unique(np.geomspace(1, most, 40).round().astype(int))
         each = [best_of(np.arange(len(row[k])), row[k], np.minimum(n, len(row[k]))) for row in log]
-        mean = (np.array(each) - cheapest[:, None]).mean(axis=0)
+        mean = np.mean(each, axis=0)
         parts.append(DataFrame({"optimizer": told.optimizers[k], "settings": n, "cost": 2**mean}))
     return pd.concat(parts, ignore_index=True)
 
@@ -163,8 +156,9 @@ FIGURE = Figure(
         "problems, of which there must be six. Best of n: the expected cost of the best of n settings drawn at "
         "random from the grid, exactly by its order statistics, over that of the cheapest optimizer with its whole "
         "grid; settings are chosen on even-numbered starts and seeds and judged on odd ones, so a curve can rise. "
-        f"Costs are medians over descents; an unsolved problem counts as {PENALTY:g} budgets (Schmidt, Schneider and "
-        "Hennig, ICML 2021, arXiv 2007.01547; Dodge et al., EMNLP 2019, arXiv 1909.03004)."
+        "Costs are medians over descents; unsolved against solved counts as 1024 times as dear, two unsolved as "
+        "equal (Schmidt, Schneider and Hennig, ICML 2021, arXiv 2007.01547; Dodge et al., EMNLP 2019, arXiv "
+        "1909.03004)."
     ),
     cases=cases,
     data=data,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gdbench.stats.bootstrap import CHUNK, RESAMPLES
-from gdbench.stats.proportion import Interval
+from gdbench.stats.bootstrap import CHUNK, RESAMPLES, Band, band
 
 
 def cluster_sums(values: np.ndarray, clusters: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +29,11 @@ def mean_band(
     rng: np.random.Generator,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
-) -> Interval:
-    """Pointwise percentile interval of the mean over the first axis, by drawing clusters with replacement.
+) -> Band:
+    """Mean over the first axis with its percentile interval, by drawing clusters with replacement.
+
+    What each problem is worth is taken as it is (``clusters.clustered_band`` draws its units too), so a whole curve of
+    means costs one matrix product.
 
     Args:
         values: finite, shape [n, ...]: what each problem has at each point of a curve.
@@ -39,20 +41,15 @@ def mean_band(
         rng: where the randomness comes from.
         confidence: level.
         resamples: number of resamples.
-
-    Returns:
-        Low and high, of the shape of the mean; NaN with fewer than two clusters, which say nothing of others.
     """
-    sums, size = cluster_sums(np.asarray(values, dtype=float), clusters)
-    count, shape = len(size), sums.shape[1:]
-    if count < 2:
-        return Interval(np.full(shape, np.nan), np.full(shape, np.nan))  # pyright: ignore[reportArgumentType]
-    times = rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(float)
+    values = np.asarray(values, dtype=float)
+    sums, size = cluster_sums(values, clusters)
+    times = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), size=resamples).astype(float)
     times /= (times @ size)[:, None]
-    flat = sums.reshape(count, -1)
-    ends = np.empty((2, flat.shape[1]))
+    flat, mean = sums.reshape(len(size), -1), values.mean(axis=0)
     width = max(1, CHUNK // resamples)
-    for first in range(0, flat.shape[1], width):
-        part = slice(first, first + width)
-        ends[:, part] = np.quantile(times @ flat[:, part], [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return Interval(*ends.reshape(2, *shape))
+    parts = [
+        band(mean.reshape(-1)[first : first + width], times @ flat[:, first : first + width], confidence)
+        for first in range(0, flat.shape[1], width)
+    ]
+    return Band(*(np.concatenate(part).reshape(mean.shape) for part in zip(*parts, strict=True)))

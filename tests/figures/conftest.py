@@ -44,6 +44,7 @@ def problem(name: str, f, g, box, **facts) -> dict[str, Any]:
         "box": box, "minimum": 0.0, "minimizers": [[0.0] * dim], "all_minimizers": True, "curvature": None,
         "curvature_is_local": False, "goal": "minimum", "offset": 0.0, "target": None, "stochastic": False,
         "scale": 10.0, "gradient_scale": 5.0, "tolerance": 1e-8, "judge_every": 1, "batch_share": 1.0,
+        "target_unit": None,
     }  # fmt: skip
     return {**record, **facts, "f": f, "g": g}
 
@@ -205,7 +206,8 @@ def make_cell(
         "id": identity, "experiment": experiment, "dtype": dtype, "steps": steps, "window": window, "engine": "scan",
         "block": 64, "lanes": len(lanes), "failed": None, "problem": plain,
         "optimizer": {
-            "name": rule, "label": rule, "family": "gradient", "notes": "", "cost": [0, 1, 0], "uses_gradient": True,
+            "name": rule, "label": rule, "family": "gradient", "notes": "", "cost": [0, 1, 0],
+            "init_cost": [0, 0, 0], "uses_gradient": True,
             "theory": RULES[rule]["theory"], "defaults": RULES[rule]["defaults"],
             "hyperparameters": {**fixed, **dict.fromkeys(axes)},
         },
@@ -299,7 +301,8 @@ def _contest_cell(label, case, row, budget, targets, failed):
         "block": 64, "lanes": 2 * n, "failed": failed,
         "problem": {k: v for k, v in case.items() if k not in ("f", "g")},
         "optimizer": {
-            "name": label, "label": label, "family": "gradient", "notes": "", "cost": [0, 1, 0], "uses_gradient": True,
+            "name": label, "label": label, "family": "gradient", "notes": "", "cost": [0, 1, 0],
+            "init_cost": [0, 0, 0], "uses_gradient": True,
             "theory": None, "hyperparameters": {"learning_rate": None}, "defaults": {"learning_rate": 2.0},
         },
         "axes": [

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gdbench.figures.comparison import Place, comparison
-from gdbench.figures.evidence import budgets, penalised, positive, score, scores, traces, tried
+from gdbench.figures.evidence import score, scores, traces, tried
 
 INF = np.inf
 
@@ -64,15 +64,3 @@ def test_settings_in_the_order_of_choice_with_their_held_out_cost(build):
     results.frames["contest/p0/a"] = frame.assign(outcome=pd.Categorical(outcome, frame["outcome"].cat.categories))
     (values,) = tried(results, of(results))
     assert values[0].tolist() == [INF, 24] and values[1].tolist() == [INF]
-
-
-def test_unsolved_counts_as_ten_budgets(build):
-    told = of(build.contest({"a": [[10, INF]], "b": [[20, 30]]}, budget=70))
-    # b's second start costs 30 and goes on to 60, a's is given up at 70.
-    assert budgets(told).tolist() == [70] and penalised(np.array([5.0, INF]), 70.0).tolist() == [5, 700]
-    dearer = of(build.contest({"a": [[10, 90]]}))
-    assert budgets(told, dearer).tolist() == [180] and budgets(dearer, told).tolist() == [180]
-
-
-def test_a_cost_of_nothing_counts_as_the_next_smallest():
-    assert positive(np.array([[0.0, 4, INF], [0, 0, INF]])).tolist() == [[4, 4, INF], [1, 1, INF]]

@@ -288,11 +288,11 @@ def test_gain_of_tuning_over_the_default(build):
     # Two settings make no curve.
     assert cases == [{"experiment": "contest", "dtype": "float64", "over": "default", "number": tuning.GAIN}]
     frame = tuning.data(results, **cases[0])
-    # The default costs twice as much; an unsolved problem counts as 1000.
+    # The default costs twice as much; unsolved against solved counts as 2^10, two unsolved as equal.
     assert value_of(frame, row="a", column="a")["gain"] == pytest.approx(2)
     assert value_of(frame, row="b", column="b")["gain"] == pytest.approx(2**0.5)
-    assert value_of(frame, row="b", column="a")["gain"] == pytest.approx((80 / 10 * 1000 / 20) ** 0.5)
-    assert value_of(frame, row="a", column="b")["text"] == "÷" + f"{(40 / 20 * 1000 / 40) ** 0.5:.2g}"
+    assert value_of(frame, row="b", column="a")["gain"] == pytest.approx((80 / 10 * 2**10) ** 0.5)
+    assert value_of(frame, row="a", column="b")["text"] == "÷" + f"{(40 / 20 * 2**10) ** 0.5:.2g}"
     assert frame.attrs["title"] == "best per problem over default"
 
 
@@ -305,7 +305,7 @@ def test_best_of_n_is_the_expectation_over_all_draws(build):
     # One of two settings: the geometric mean of 1 and 2 times the cheapest; of both the better one.
     assert a["settings"].tolist() == [1, 2] and a["cost"].tolist() == pytest.approx([2**0.5, 1])
     b = frame[frame["optimizer"] == "b"]
-    assert b["cost"].tolist() == pytest.approx([(4 * 2**0.5 * 50) ** 0.5, (4 * 50) ** 0.5])
+    assert b["cost"].tolist() == pytest.approx([(4 * 2**0.5 * 2**10) ** 0.5, (4 * 2**10) ** 0.5])
     assert frame.attrs["title"] == "best of n settings: best per problem"
 
 
