@@ -18,7 +18,7 @@ from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, regime_cases, room, shown
 from gdbench.stats.aggregates import interquartile_mean, optimality_gap, probability_of_improvement
-from gdbench.stats.bootstrap import Band, Estimate, stratified_bootstrap
+from gdbench.stats.bootstrap import Band, Estimate, Statistic, stratified_bootstrap
 
 SCORE, BETTER = "score", "improvement"
 GAP = "optimality gap"
@@ -32,7 +32,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
 
 
 def data(results: Results, experiment: str, dtype: str, regime: str, number: str) -> DataFrame:
-    """Aggregates of the scores of all held-out descents, with intervals over starts and seeds on these problems.
+    """Aggregates over problems of the mean score of the held-out descents, with intervals over starts and seeds on these problems.
 
     A score is the share of the decades from S to the tolerance (``evidence.score``).
 
@@ -52,27 +52,29 @@ def data(results: Results, experiment: str, dtype: str, regime: str, number: str
     """
     told = comparison(results, experiment, dtype, regime)
     each = scores(told)
-    together = np.concatenate(each, axis=-1)
+    single = np.stack([one.mean(axis=-1) for one in each])
     # Of equal middles, as where most converge, the smaller shortfall stands first.
-    kept = shown(interquartile_mean(together) - 1e-6 * optimality_gap(together))
-    frame = _pairs(told, kept) if number == BETTER else _scores(told, kept, each)
+    kept = shown(interquartile_mean(single, axis=0) - 1e-6 * optimality_gap(single, axis=0))
+    frame = _pairs(told, kept) if number == BETTER else _scores(told, kept, each, single)
     frame.attrs |= attributes(results, told, kept, number) | {"number": number}
     return frame
 
 
-def _scores(told: Comparison, kept: list[int], each: list[np.ndarray]) -> DataFrame:
+def _scores(told: Comparison, kept: list[int], each: list[np.ndarray], single: np.ndarray) -> DataFrame:
     whole, rows = np.full((3, len(told.optimizers)), np.nan), []
     for k in kept:
         own = [one[k] for one in each]
         whole[:, k] = _over_starts(own, interquartile_mean)
         gap = _over_starts(own, optimality_gap)
         rows.append({"optimizer": told.optimizers[k], "problem": GAP, **gap._asdict()})
-    single = np.array([interquartile_mean(one) for one in each])
-    return pd.concat([forest_frame(told, kept, single, Band(*whole)), DataFrame(rows)])
+    return pd.concat([forest_frame(told, kept, single, Band(*whole)), DataFrame(rows)], ignore_index=True)
 
 
-def _over_starts(own: list[np.ndarray], reduce: Any) -> Estimate:
-    return stratified_bootstrap(own, lambda *drawn: reduce(np.concatenate(drawn, axis=-1)), generator())
+def _over_starts(own: list[np.ndarray], reduce: Statistic) -> Estimate:
+    """A statistic over problems of each problem's mean; starts and seeds are no problems, but what is drawn within."""
+    return stratified_bootstrap(
+        own, lambda *drawn: reduce(np.stack([one.mean(axis=-1) for one in drawn], axis=-1), axis=-1), generator()
+    )  # fmt: skip
 
 
 def ranked(told: Comparison) -> list[np.ndarray]:
@@ -137,13 +139,13 @@ FIGURE = Figure(
     question="How well does an optimizer do over all problems, and how likely does it beat another?",
     caption=(
         "The score of a held-out descent is the share of the way to the tolerance in decades, "
-        "log(S/gap)/log(S/tolerance) within 0…1; 1 if it converged. Diamond: the interquartile mean, that of the "
-        "middle half of all scores; circle: 1 − the optimality gap, the mean shortfall from 1; small points: single "
-        "problems. Matrix: the probability of improvement, how likely a descent of the row's optimizer does better "
-        "than one of the column's on the same problem (it alone converges, or costs less, or neither converges and "
-        "it ends lower; equal counts half), mean over problems; orange favours the row; framed and bold where the "
-        f"interval excludes 50%. Intervals: {CONFIDENCE} by bootstrap of starts and seeds within each problem, so "
-        "they speak of these problems only (Agarwal et al., NeurIPS 2021, arXiv 2108.13264)."
+        "log(S/gap)/log(S/tolerance) within 0…1; 1 if it converged. Small points: the mean score on single problems. "
+        "Diamond: their interquartile mean, that of the middle half of the problems; circle: 1 − the optimality gap, "
+        "their mean shortfall from 1. Matrix: the probability of improvement, how likely a descent of the row's "
+        "optimizer does better than one of the column's on the same problem (it alone converges, or costs less, or "
+        "neither converges and it ends lower; equal counts half), mean over problems; orange favours the row; framed "
+        f"and bold where the interval excludes 50%. Intervals: {CONFIDENCE} by bootstrap of starts and seeds within "
+        "each problem, so they speak of these problems only (Agarwal et al., NeurIPS 2021, arXiv 2108.13264)."
     ),
     cases=cases,
     data=data,

@@ -226,8 +226,9 @@ def test_area_needs_traces_and_a_minimum(build):
 def test_score_and_improvement_by_hand(build):
     results = build.contest({"a": [[10, INF], [10, 10]], "b": [[20, 20], [INF, INF]]})
     frame = aggregates.data(results, **BEST, number=aggregates.SCORE)
-    # Scores: a 1, 1/9, 1, 1; b 1, 1, 1/9, 1/9.
-    assert value_of(frame, optimizer="a", problem="all problems")["value"] == pytest.approx(1)
+    # Scores: a 1 and 1/9, then 1 and 1; b 1 and 1, then 1/9 and 1/9. A problem is worth its mean: a seed is none.
+    assert value_of(frame, optimizer="a", problem="all problems")["value"] == pytest.approx(7 / 9)
+    assert value_of(frame, optimizer="a", problem="p0")["value"] == pytest.approx(5 / 9)
     assert value_of(frame, optimizer="b", problem="all problems")["value"] == pytest.approx(5 / 9)
     assert value_of(frame, optimizer="a", problem=aggregates.GAP)["value"] == pytest.approx(2 / 9)
     assert value_of(frame, optimizer="b", problem="p1")["value"] == pytest.approx(1 / 9)
