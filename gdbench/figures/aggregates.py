@@ -32,7 +32,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
 
 
 def data(results: Results, experiment: str, dtype: str, regime: str, number: str) -> DataFrame:
-    """Aggregates over problems of the mean score of the held-out descents, with intervals over starts and seeds on these problems.
+    """Aggregates over problems of each one's mean score, with intervals over starts and seeds on these problems.
 
     A score is the share of the decades from S to the tolerance (``evidence.score``).
 

@@ -39,8 +39,7 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
     """Area over the convergence curve of the best gap so far, by ``stats.aocc.area_over_curve``, over each problem.
 
     The budget of a problem is the median over its optimizers of the most that each spent: some stop by themselves,
-    some take dear steps. Gaps are clipped to the range of the
-    suite's targets, or to S and the tolerance where it has none.
+    some take dear steps. Gaps are clipped to the range of the suite's targets, or to S and the tolerance without.
 
     Args:
         results: a run.
@@ -49,8 +48,8 @@ def data(results: Results, experiment: str, dtype: str, regime: str) -> DataFram
         regime: tuning regime.
 
     Returns:
-        Rows as ``forest_frame`` makes them, best first; 95% over families of problems, over starts where these
-        are too few.
+        Rows as ``forest_frame`` makes them, best first; 95% over families of problems, over starts where these are too
+        few.
     """
     told = comparison(results, experiment, dtype, regime)
     areas, left = _areas(results, told)
