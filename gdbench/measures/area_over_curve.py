@@ -41,9 +41,10 @@ def mean_area(frame: DataFrame, cell: Mapping[str, Any]) -> float:
     """
     if not stored(frame, "trace_best") or cell["problem"]["minimum"] is None:
         return float("nan")
-    low, high = gaps_looked_at(cell)
     best = np.stack(list(frame["trace_best"])).astype(float)
-    return float(area(costs_of_trace(frame, cell), best, float(cost(frame).max()), low, high).mean())
+    # Where nothing was spent at all, any budget gives the height at the start.
+    budget = float(cost(frame).max()) or 1.0
+    return float(area(costs_of_trace(frame, cell), best, budget, *gaps_looked_at(cell)).mean())
 
 
 area_over_curve = Measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pandas import DataFrame
@@ -34,8 +34,9 @@ def in_theory(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray | None:
     fixed = {name: value for name, value in cell["optimizer"]["hyperparameters"].items() if value is not None}
     values = fixed | {name: frame[name].to_numpy(dtype=float) for name in hyperparameter_names(cell)}
     largest = frame["condition"].to_numpy(dtype=float) if parameters else problem["curvature"][1]
-    further = {name: values[name] for name in form.further}
-    found = form.boundary(largest, values.get("momentum", 0.0), **further)
+    if any(name not in values for name in form.further):
+        return None
+    found = form.boundary(largest, values.get("momentum", 0.0), **{name: values[name] for name in form.further})
     return np.broadcast_to(np.asarray(found, dtype=float), len(frame))
 
 
@@ -45,7 +46,11 @@ def errors(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
     Measured is the geometric mean of the largest rate at which at least half of the descents settle and of the next. If
     all rates settle, or none does, it lies beyond the end of the grid, and the error is at least the one given.
     """
-    theory = in_theory(frame, cell) if RATE in hyperparameter_names(cell) and len(frame) else None
+    if not len(frame) or RATE not in hyperparameter_names(cell):
+        return np.zeros(0)
+    # A rate of 0 moves nothing and lies at no distance in decades.
+    frame = cast(DataFrame, frame[frame[RATE].to_numpy(dtype=float) > 0])
+    theory = in_theory(frame, cell)
     if theory is None:
         return np.zeros(0)
     others = [a["name"] for a in cell["axes"] if a["kind"] in ("hyperparameter", "parameter") and a["name"] != RATE]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from gdbench.measures.base import Measure, cost_at_settle, hyperparameter_names
 
@@ -22,15 +22,15 @@ def gain(frame: DataFrame, cell: Mapping[str, Any]) -> float:
     usual = default_setting(cell, names) if names else None
     if usual is None:
         return float("nan")
-    settings, which = np.unique(frame[names].to_numpy(dtype=float), axis=0, return_inverse=True)
+    values, costs = frame[names].to_numpy(dtype=float), cost_at_settle(frame)
     even, odd = halves(frame)
-    costs = cost_at_settle(frame)
-    each = np.array([_median(costs[even & (which == i)]) for i in range(len(settings))])
-    if np.isnan(each).all():
+    if not (even.any() and odd.any()):
         return float("nan")
-    at_best = _median(costs[odd & (which == np.nanargmin(each))])
-    is_default = np.isclose(frame[names].to_numpy(dtype=float), usual, rtol=1e-6, atol=0).all(axis=1)
-    at_default = _median(costs[odd & is_default])
+    _, which = np.unique(values, axis=0, return_inverse=True)
+    typical = Series(costs[even]).groupby(which[even]).median()
+    best = typical.index[int(typical.to_numpy().argmin())]
+    at_best = _median(costs[odd & (which == best)])
+    at_default = _median(costs[odd & np.isclose(values, usual, rtol=1e-6, atol=0).all(axis=1)])
     if at_default == at_best:
         return 0.0
     with np.errstate(divide="ignore"):

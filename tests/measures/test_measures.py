@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gdbench.catalogue import gather
 from gdbench.contracts import OUTCOMES
 from gdbench.measures.base import Measure, cost, cost_at_settle
+from gdbench.measures.basin_share import basin_share
 from gdbench.measures.cost_to_converge import cost_to_converge
 from gdbench.measures.final_gap import final_gap
 from gdbench.measures.outcome_shares import outcome_shares, share_diverged
@@ -45,7 +48,9 @@ def rows(outcomes, settle=None, **columns):
 
 def test_catalogue_names_each_measure_once():
     assert set(MEASURES) == {
-        "boundary_dimension", "cost_to_converge", "final_gap", "share_diverged", "success_rate", "usable_width",
+        "area_over_curve", "basin_share", "best_rate", "boundary_dimension", "boundary_error", "cost_to_converge",
+        "cost_to_target", "expected_running_time", "final_gap", "robustness", "share_diverged", "share_nonfinite",
+        "share_oscillating", "share_trapped", "share_unfinished", "success_rate", "tunability", "usable_width",
     }  # fmt: skip
 
 
@@ -97,6 +102,16 @@ def test_outcome_shares_name_all_six_and_add_up():
     assert share_diverged.compute(rows(["diverged", "nonfinite", "trapped", "trapped"]), CELL) == 0.5
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=12))
+def test_every_descent_is_in_one_share(outcomes):
+    named = ("share_diverged", "share_trapped", "share_oscillating", "share_unfinished", "success_rate")
+    values = {name: MEASURES[name].compute(rows(outcomes), CELL) for name in (*named, "share_nonfinite")}
+    assert sum(values[name] for name in named) == pytest.approx(1.0)
+    assert values["share_trapped"] == outcomes.count("trapped") / len(outcomes)
+    assert values["share_nonfinite"] == outcomes.count("nonfinite") / len(outcomes)
+
+
 def at_rates(shares, rates):
     """Four descents a rate, of which the given number converges, in a shuffled order."""
     outcomes = [o for k in shares for o in ["converged"] * k + ["diverged"] * (4 - k)]
@@ -120,3 +135,15 @@ def test_usable_width_without_a_usable_or_any_rate():
     assert usable_rates(at_rates([1, 1], [0.1, 1.0])) == (None, None, 0.0, False)
     assert usable_rates(rows(["converged"])) is None
     assert math.isnan(usable_width.compute(rows(["converged"]), CELL))
+    # In a run where other optimizers have a rate, the column is there and empty.
+    assert usable_rates(rows(["converged"], learning_rate=[math.nan])) is None
+
+
+def test_basin_share_counts_global_minimizers():
+    frame = rows(["converged", "converged", "trapped", "diverged"], basin=[0, 2, -1, -1])
+    known = {"problem": {"minimizers": [[0.0], [1.0], [2.0]]}}
+    assert basin_share.compute(frame, known) == 0.5
+    # Without known ones the run numbers what it finds, the lowest first; without end points it finds nothing.
+    unknown = {"problem": {"minimizers": None}}
+    assert basin_share.compute(frame.assign(end_0=0.0), unknown) == 0.25
+    assert math.isnan(basin_share.compute(frame, unknown))

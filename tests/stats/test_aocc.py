@@ -53,9 +53,17 @@ def test_area_is_a_share_and_falls_with_the_gap(knots, budget):
     assert area_over_curve(*twice, budget) == pytest.approx(float(found))
 
 
+def test_a_descent_that_ended_keeps_its_best():
+    # As they are stored: nothing after the end, and no evaluations.
+    costs, best = np.array([0.0, 2.0, 6.0, 0.0, 0.0]), np.array([1e2, 1e-3, np.nan, np.nan, np.nan])
+    assert area_over_curve(costs, best, 10.0) == pytest.approx(1 - (2 * 1 + 8 * 0.5) / 10)
+    # A gap that rises again is not the best so far.
+    assert area_over_curve(costs[:3], np.array([1e2, 1e-3, 1e5]), 10.0) == pytest.approx(0.4)
+
+
 def test_curves_of_any_shape_and_budgets_of_their_own():
     costs = np.array([0.0, 1.0, 2.0])
-    best = 10.0 ** np.random.default_rng(1).uniform(-9, 3, (4, 5, 3))
+    best = np.minimum.accumulate(10.0 ** np.random.default_rng(1).uniform(-9, 3, (4, 5, 3)), axis=-1)
     found = area_over_curve(costs, best, 3.0)
     assert found.shape == (4, 5)
     assert found[2, 3] == pytest.approx(area_over_curve(costs, best[2, 3], 3.0))
