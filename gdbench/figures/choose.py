@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from pandas import DataFrame
 
+from gdbench.contracts import EVALUATIONS
 from gdbench.figures.base import Results
 from gdbench.figures.style import number
 from gdbench.measures.base import LOST, SPENT, converged, cost_at_settle, final_gaps
@@ -128,6 +129,11 @@ def step_cost(cell: Mapping[str, Any]) -> float | None:
         return None
     f, g, h = cell["optimizer"]["cost"]
     return float(f + g + 2 * h) * cell["problem"]["batch_share"]
+
+
+def trace_columns(cell: Mapping[str, Any]) -> list[str]:
+    """The columns that ``costs_of_trace`` needs."""
+    return [f"trace_{name}" for name in EVALUATIONS] if step_cost(cell) is None else []
 
 
 def split(table: DataFrame) -> tuple[DataFrame, DataFrame]:

@@ -48,6 +48,7 @@ class Place:
         dim: number of coordinates.
         transforms: names of its transforms.
         tolerance: the gap that counts as converged; None where no minimum is known.
+        scale: S, the median of f - f* over the start box; None where no minimum is known.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Place:
     dim: int
     transforms: tuple[str, ...]
     tolerance: float | None
+    scale: float | None = None
 
     @property
     def title(self) -> str:
@@ -262,7 +264,8 @@ def _places(cells: list[dict[str, Any]], labels: list[str]) -> tuple[list[Place]
         facts = mine[0]["problem"]
         transforms = tuple(entry["name"] for entry in facts["settings"].get("transform", ()))
         for at in parameter_values(mine[0]):
-            place = Place(label, at, facts["name"], facts["dim"], transforms, facts["tolerance"])
+            scale = None if facts["minimum"] is None else facts["scale"]
+            place = Place(label, at, facts["name"], facts["dim"], transforms, facts["tolerance"], scale)
             refused = len(mine) < len(labels) or any(cell.get("refused") for cell in mine)
             dropped += [place.title] if refused else []
             found += [] if refused else [place]
@@ -300,9 +303,9 @@ def _read(
 
 
 def _paired(row: list[Held | None], targets: int) -> tuple[Held, ...]:
-    """The same instances, starts and seeds for all; what failed is unsolved at each. Empty where all failed.
+    """The same instances, starts and seeds for all (see ``picks``); what failed is unsolved at each.
 
-    A deterministic descent is the same for every seed, so it stands for each seed of the others.
+    Empty where all failed.
     """
     ran = [held for held in row if held is not None]
     if not ran:
@@ -313,12 +316,19 @@ def _paired(row: list[Held | None], targets: int) -> tuple[Held, ...]:
         if held is None:
             nothing = np.zeros((0, 3))
             held = Held({}, longest[:0], nothing, nothing, np.zeros((0, targets, 3)), np.zeros(0))
-        at = {tuple(key): i for i, key in enumerate(held.pair.tolist())}
-        same = held.pair[:, 2] if len(np.unique(held.pair[:, 2])) == 1 else None
-        wanted = longest if same is None else np.column_stack([longest[:, :2], np.full(len(longest), same[0])])
-        pick = [at.get(tuple(key), -1) for key in wanted.tolist()]
-        found.append(_take(held, longest, np.array(pick)))
+        found.append(_take(held, longest, picks(held.pair, longest)))
     return tuple(found)
+
+
+def picks(pair: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index of the descent that stands for each wanted (instance, start, seed), of those in ``pair``; -1 for none.
+
+    A deterministic descent is the same for every seed, so it stands for each.
+    """
+    at = {tuple(key): i for i, key in enumerate(pair.tolist())}
+    if len(np.unique(pair[:, 2])) == 1:
+        wanted = np.column_stack([wanted[:, :2], np.full(len(wanted), pair[0, 2])])
+    return np.array([at.get(tuple(key), -1) for key in wanted.tolist()], dtype=int)
 
 
 def _take(held: Held, pair: np.ndarray, pick: np.ndarray) -> Held:

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from pandas import DataFrame
 
-from gdbench.contracts import COST_OF_GRADIENT, COST_OF_HVP, EVALUATIONS
 from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import (
     RECORD,
@@ -29,11 +28,12 @@ from gdbench.figures.choose import (
     rows,
     setting_text,
     shown_on,
-    step_cost,
+    trace_columns,
     where,
 )
 from gdbench.figures.lines import BAND, QUANTILES, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
+from gdbench.measures.area_over_curve import costs_of_trace
 
 COSTS = 160
 """Costs at which descents whose steps cost differently are compared."""
@@ -71,7 +71,7 @@ def data(
     parts, texts, shown = [], {}, set()
     cells = [cell for cell in cells_of(results, experiment, problem, dtype) if cell["trace_steps"]]
     for cell in cells:
-        table = rows(results, cell, [*RECORD, "trace_best", *_cost_columns(cell)], at)
+        table = rows(results, cell, [*RECORD, "trace_best", *trace_columns(cell)], at)
         setting = best_setting(table, cell)
         table = keep(table, known(table, "trace_best"))
         if table.empty:
@@ -131,15 +131,11 @@ def _traces(results: Results, cell: Mapping[str, Any]) -> bool:
     return bool(known(results.table(columns=["trace_best"], cells=[cell["id"]]), "trace_best").any())
 
 
-def _cost_columns(cell: Mapping[str, Any]) -> list[str]:
-    return [f"trace_{name}" for name in EVALUATIONS] if step_cost(cell) is None else []
-
-
 def _curve(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
     """Quantiles over descents of the best gap so far, by cost."""
     best = np.array([np.asarray(trace, dtype=float) for trace in table["trace_best"]])
     best = np.where(np.isnan(best), np.inf, best)
-    costs = _costs(table, cell)
+    costs = costs_of_trace(table, cell)
     grid = costs[0]
     if not (costs == grid).all():
         positive = costs[costs > 0]
@@ -149,16 +145,6 @@ def _curve(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
     frame = DataFrame({"cost": grid, "low": low, "median": middle, "high": high, "descents": len(best)})
     # A logarithmic axis has no place for the start itself, which cost nothing.
     return keep(frame, frame["cost"] > 0)
-
-
-def _costs(table: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
-    """What each descent had spent at each stored step, shape [descents, stored steps]."""
-    steps = np.asarray(cell["trace_steps"], dtype=float)
-    each = step_cost(cell)
-    if each is not None:
-        return np.tile(steps * each, (len(table), 1))
-    f, g, h = (np.stack(list(table[f"trace_{name}"])).astype(float) for name in EVALUATIONS)
-    return f + COST_OF_GRADIENT * g + COST_OF_HVP * h
 
 
 def _held(grid: np.ndarray, cost: np.ndarray, values: np.ndarray) -> np.ndarray:

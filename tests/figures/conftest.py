@@ -44,6 +44,7 @@ def problem(name: str, f, g, box, **facts) -> dict[str, Any]:
         "box": box, "minimum": 0.0, "minimizers": [[0.0] * dim], "all_minimizers": True, "curvature": None,
         "curvature_is_local": False, "goal": "minimum", "offset": 0.0, "target": None, "stochastic": False,
         "scale": 10.0, "gradient_scale": 5.0, "tolerance": 1e-8, "judge_every": 1, "batch_share": 1.0,
+        "target_unit": None,
     }  # fmt: skip
     return {**record, **facts, "f": f, "g": g}
 
@@ -205,7 +206,8 @@ def make_cell(
         "id": identity, "experiment": experiment, "dtype": dtype, "steps": steps, "window": window, "engine": "scan",
         "block": 64, "lanes": len(lanes), "failed": None, "problem": plain,
         "optimizer": {
-            "name": rule, "label": rule, "family": "gradient", "notes": "", "cost": [0, 1, 0], "uses_gradient": True,
+            "name": rule, "label": rule, "family": "gradient", "notes": "", "cost": [0, 1, 0],
+            "init_cost": [0, 0, 0], "uses_gradient": True,
             "theory": RULES[rule]["theory"], "defaults": RULES[rule]["defaults"],
             "hyperparameters": {**fixed, **dict.fromkeys(axes)},
         },
@@ -246,6 +248,70 @@ def with_condition(conditions, rates_) -> tuple[dict[str, Any], pd.DataFrame]:
     cell["problem"]["curvature"] = [1.0, 10.0]
     frames = [frame.assign(condition=float(c)) for c, (_, frame) in zip(conditions, made, strict=True)]
     return cell, pd.concat(frames, ignore_index=True)
+
+
+def make_contest(costs, budget=100.0, targets=(), lost=(), **facts) -> FakeResults:
+    """A run with these costs: the numbers of held-out descents are known without running one.
+
+    Args:
+        costs: by optimizer, the cost of each start on each problem; infinite for one that does not converge. It is met
+            at the better of two learning rates, 1; at the other, the default 2, all costs are twice as high.
+        budget: what an unsolved descent spends.
+        targets: τ of recorded targets; the i-th of n is reached at the (i+1)/n of the cost, the first by all.
+        lost: (optimizer, problem) pairs whose cell failed.
+        facts: of every problem.
+    """
+    pairs = []
+    for label, table in costs.items():
+        for i, row in enumerate(table):
+            case = {**quadratic(), "name": f"p{i}", "label": f"p{i}", **facts}
+            failed = "boom" if (label, i) in lost else None
+            pairs.append(_contest_cell(label, case, np.asarray(row, float), budget, tuple(targets), failed))
+    return collect(pairs)
+
+
+def _contest_cell(label, case, row, budget, targets, failed):
+    """A cell whose starts 2 i and 2 i + 1 both cost ``row[i]``."""
+    identity, n = f"contest/{case['label']}/{label}", 2 * len(row)
+    cost = np.concatenate([np.repeat(row, 2), 2 * np.repeat(row, 2)])
+    solved = np.isfinite(cost)
+    spent = np.where(solved, 2 * cost, budget)
+    part = np.where(solved, cost, budget)[:, None] * np.arange(1, len(targets) + 1) / max(len(targets), 1)
+    part = np.where(solved[:, None] | (np.arange(len(targets)) == 0), part, -1)
+    outcome = pd.Categorical(np.where(solved, "converged", "unfinished"), categories=OUTCOMES)
+    gap = np.where(solved, 1e-9, 1.0)
+    steps = [1, 10, 100]
+    frame = pd.DataFrame({
+        "cell": identity, "outcome": outcome, "steps": 100, "f_start": 10.0, "f_final": gap, "gap_final": gap,
+        "settle_step": pd.array(np.where(solved, 1, None), dtype="Int64"),
+        "rest": pd.Categorical.from_codes(np.zeros(2 * n, int), categories=RESTS),
+        "flag": pd.Categorical.from_codes(np.zeros(2 * n, int), categories=FLAGS),
+        "f_evals": 0.0, "g_evals": spent, "hvp_evals": 0.0, "settle_f_evals": 0.0,
+        "settle_g_evals": np.where(solved, cost, np.nan), "settle_hvp_evals": 0.0, "rate": np.nan, "basin": -1,
+        "end_0": 0.0, "end_1": 0.0, "path": None, "instance": 0, "seed": 0, "start": np.tile(np.arange(n), 2),
+        "learning_rate": np.repeat([1.0, 2.0], n),
+    })  # fmt: skip
+    frame["trace_best"] = [np.array([1e-1, 1e-3, g]) for g in gap]
+    if targets:
+        frame["hits"], frame["hits_g_evals"] = list(part.astype(int)), list(part)
+        none = np.where(part < 0, -1.0, 0.0)
+        frame["hits_f_evals"], frame["hits_hvp_evals"] = list(none), list(none)
+    cell = {
+        "id": identity, "experiment": "contest", "dtype": "float64", "steps": 100, "window": 32, "engine": "scan",
+        "block": 64, "lanes": 2 * n, "failed": failed,
+        "problem": {k: v for k, v in case.items() if k not in ("f", "g")},
+        "optimizer": {
+            "name": label, "label": label, "family": "gradient", "notes": "", "cost": [0, 1, 0],
+            "init_cost": [0, 0, 0], "uses_gradient": True,
+            "theory": None, "hyperparameters": {"learning_rate": None}, "defaults": {"learning_rate": 2.0},
+        },
+        "axes": [
+            {"name": "learning_rate", "kind": "hyperparameter", "values": [1.0, 2.0], "scale": "log"},
+            {"name": "start", "kind": "start", "values": list(range(n)), "scale": "list"},
+        ],
+        "starts": {"kind": "sobol", "num": n}, "trace_steps": steps, "path_steps": [], "targets": list(targets),
+    }  # fmt: skip
+    return cell, frame.iloc[:0] if failed else frame
 
 
 RATES = np.logspace(-3, 0, 31)
@@ -294,6 +360,6 @@ def build() -> Any:
     class Makers:
         cell, quadratic, parabola, wells = make_cell, quadratic, shifted_parabola, double_well_2d
         results, condition, rates = FakeResults, with_condition, RATES
-        run = staticmethod(collect)
+        run, contest = staticmethod(collect), staticmethod(make_contest)
 
     return Makers

@@ -44,6 +44,11 @@ def along_paths(build, pair=None):
     return results
 
 
+def over_problems(build):
+    """Optimizers side by side over problems."""
+    return build.contest({"a": [[10, 20], [30, 40]], "b": [[20, 50], [10, np.inf]]})
+
+
 def strip(pair, **changes):
     """A cell with fields replaced, and without traces and paths."""
     cell, frame = pair
@@ -53,6 +58,8 @@ def strip(pair, **changes):
 def test_every_file_is_an_entry_with_a_number_of_its_own():
     expected = {"region-map", "basins", "boundary-dimension", "learning-rate", "trajectories", "convergence", "slopes"}
     expected |= {"dimension", "theory-check", "orbits", "edge-of-stability", "throughput"}
+    expected |= {"dimension", "runtime", "area-over-curve", "performance-profile", "data-profile", "profile-score"}
+    expected |= {"aggregates", "ranks", "tuning"}
     assert expected <= set(FIGURES)
     numbers = [figure.number for figure in FIGURES.values()]
     assert len(numbers) == len(set(numbers))
@@ -73,6 +80,7 @@ def test_saves_png_svg_and_the_numbers(name, build, quadratic_run, parabola_run,
     special = {"slopes": parabola_run, "boundary-dimension": build.run([fine(build)])}
     special["dimension"] = in_dimensions(build)
     special["orbits"] = special["edge-of-stability"] = special["throughput"] = along_paths(build)
+    special |= dict.fromkeys((f.name for f in FIGURES.values() if 9 <= f.number <= 16), over_problems(build))
     results = special.get(name, quadratic_run)
     stem, cases = next(iter(pictures(figure, results).items()))
     picture = render(figure, results, cases)
@@ -147,6 +155,8 @@ def bad_runs(build):
     yield "no descents", build.results([empty[0]], {empty[0]["id"]: empty[1].iloc[:0]})
     nowhere = failing(build)[1].assign(rate=np.nan, gap_final=np.nan, f_final=np.nan)
     yield "no values", build.run([(failing(build)[0], nowhere)], [build.quadratic()])
+    costs = {"a": [[10, np.inf], [np.inf, np.inf]], "b": [[np.inf, np.inf], [0, 10]]}
+    yield "over problems, few solved and one cell failed", build.contest(costs, lost=[("b", 0)])
     yield "in no dimension any converges", in_dimensions(build, failing(build))
     yield "paths of what diverged", along_paths(build, failing(build))
     yield (
