@@ -22,6 +22,7 @@ from gdbench.contracts import REGIMES
 from gdbench.figures.base import Results
 from gdbench.figures.comparison import FEWEST, Comparison, compared, comparison, upper_median
 from gdbench.stats.aggregates import log_ratio, pseudomedian
+from gdbench.stats.bands import cluster_means
 from gdbench.stats.bootstrap import Estimate, bootstrap, stratified_bootstrap
 from gdbench.stats.ranks import signed_rank
 
@@ -135,14 +136,6 @@ class Verdict:
         return self.families >= FEWEST_FAMILIES
 
 
-def by_family(values: np.ndarray, families: list[str]) -> np.ndarray:
-    """Means of values [problems, ...] over each family, shape [families, ...]."""
-    names, which = np.unique(families, return_inverse=True)
-    sums = np.zeros((len(names), *values.shape[1:]))
-    np.add.at(sums, which, values)
-    return sums / np.bincount(which).reshape(-1, *[1] * (values.ndim - 1))
-
-
 def judge(
     told: Comparison, question: Question, rng: np.random.Generator, primary: bool = False, starts: bool = True
 ) -> Verdict:
@@ -171,9 +164,9 @@ def judge(
 
 def _leader(question: Question, typical: np.ndarray, families: list[str]) -> int:
     """The optimizer that is ahead of most others, by the same number as their pairs show; of equals by mean rank."""
-    each = by_family(question.difference(typical[:, :, None], typical[:, None, :]), families)
+    each = cluster_means(question.difference(typical[:, :, None], typical[:, None, :]), families)
     ahead = (pseudomedian(each, axis=0) < 0).sum(axis=1)
-    ranks = by_family(stats.rankdata(typical, axis=1), families).mean(axis=0)
+    ranks = cluster_means(stats.rankdata(typical, axis=1), families).mean(axis=0)
     return int(np.lexsort((ranks, -ahead))[0])
 
 
@@ -182,7 +175,7 @@ def _pair(
     rng: np.random.Generator,
 ) -> Pair:  # fmt: skip
     differences = question.difference(typical[:, one], typical[:, other])
-    families = by_family(differences, told.families)
+    families = cluster_means(differences, told.families)
     p = math.nan
     if len(families) >= FEWEST_FAMILIES:
         p = signed_rank(families)

@@ -93,7 +93,9 @@ def test_theory_states_the_rate_of_gradient_descent(make):
     local = make.results([make.cell(problem=make.problem(curvature_is_local=True))])
     panel = region_panels(local, [(case, region_map.data(local, **case))])[0]
     planes = unpack(panel["data"]["planes"])
-    assert np.isnan(planes["theory"]).all() and np.isfinite(planes["boundary"]).all()
+    # About the minimizer the same holds; the words say that it is local.
+    np.testing.assert_allclose(planes["theory"][:9], stated, rtol=2**-7, atol=1e-3)
+    assert np.isfinite(planes["boundary"]).all() and "local" in panel["view"]["theory"]
     assert panel["view"]["theory"] == "stability boundary, local" and panel["view"]["line"]
 
 
