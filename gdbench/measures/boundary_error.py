@@ -32,8 +32,9 @@ def in_theory(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray | None:
 def errors(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
     """log10(measured / theory) at each value of the other axes, where either boundary lies within the grid of rates.
 
-    Measured is the geometric mean of the largest rate at which at least half of the descents settle and of the next. If
-    all rates settle, or none does, it lies beyond the end of the grid, and the error is at least the one given.
+    Measured is the geometric mean of the last rate before half or more of the descents cease to settle for the first
+    time, and of the next. If all rates settle, or none does, it lies beyond the end of the grid, and the error is at
+    least the one given.
     """
     if not len(frame) or RATE not in hyperparameter_names(cell):
         return np.zeros(0)
@@ -51,7 +52,8 @@ def errors(frame: DataFrame, cell: Mapping[str, Any]) -> np.ndarray:
     np.add.at(good, (line, column), settles(frame))
     edge[line] = theory
     usable = good >= np.maximum(ENOUGH * count, 1)
-    last = np.where(usable.any(axis=1), len(rates) - 1 - usable[:, ::-1].argmax(axis=1), -1)
+    ends = np.column_stack([usable[:, :-1] & ~usable[:, 1:], usable[:, -1]])
+    last = np.where(ends.any(axis=1), ends.argmax(axis=1), -1)
     beyond = (last == -1) | (last == len(rates) - 1)
     measured = np.sqrt(rates[np.maximum(last, 0)] * rates[np.where(beyond, np.maximum(last, 0), last + 1)])
     counts = np.isfinite(edge) & (~beyond | ((rates[0] < edge) & (edge < rates[-1])))

@@ -92,13 +92,15 @@ def boundary_error(learning_rate: np.ndarray, settles: np.ndarray, boundary: flo
         boundary: the largest stable learning rate in theory.
 
     Returns:
-        The geometric mean of the largest rate at which at least half settle and of the next one, and the logarithm to
-        base 10 of its quotient by ``boundary``; NaN where all rates settle, or none does.
+        The geometric mean of the last rate before half or more cease to settle for the first time, and of the next one
+        (beyond, a chaotic descent may look settled by chance); and the logarithm to base 10 of its quotient by
+        ``boundary``; NaN where all rates settle, or none does.
     """
-    good = np.flatnonzero(settles >= 0.5)
-    if not len(good) or good[-1] + 1 == len(learning_rate):
+    good = settles >= 0.5
+    ends = np.flatnonzero(good[:-1] & ~good[1:])
+    if not len(ends):
         return float("nan"), float("nan")
-    measured = float(np.sqrt(learning_rate[good[-1]] * learning_rate[good[-1] + 1]))
+    measured = float(np.sqrt(learning_rate[ends[0]] * learning_rate[ends[0] + 1]))
     return measured, float(np.log10(measured / boundary))
 
 

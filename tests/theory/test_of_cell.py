@@ -76,9 +76,11 @@ def test_flat_directions_have_a_boundary_and_no_rate():
 
 def test_the_measured_boundary_lies_between_the_last_rate_that_settles_and_the_next():
     rates = np.array([0.1, 0.15, 0.2, 0.4])
-    measured, error = boundary_error(rates, np.array([1.0, 0.3, 0.5, 0.49]), 0.25)
+    measured, error = boundary_error(rates, np.array([1.0, 0.6, 0.5, 0.49]), 0.25)
     assert measured == pytest.approx(np.sqrt(0.2 * 0.4))
     assert error == pytest.approx(np.log10(np.sqrt(0.08) / 0.25))
+    # Beyond the boundary a descent may look settled by chance.
+    assert boundary_error(rates, np.array([1.0, 0.3, 0.9, 0.1]), 0.25)[0] == pytest.approx(np.sqrt(0.1 * 0.15))
     for shares in ([1.0] * 4, [0.0] * 4):
         assert np.isnan(boundary_error(rates, np.array(shares), 0.25)).all()
 
