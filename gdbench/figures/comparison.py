@@ -171,7 +171,8 @@ def chosen(
     else:
         ranked = [DataFrame() if cell["failed"] else rankings(results, cell, at) for cell, at in spots]
         if regime == ONE:
-            found = [one_for_all(ranked)] * len(spots)
+            one = one_for_all(ranked)
+            found = [one if len(frame) else None for frame in ranked]
         else:
             found = [first_setting(frame) for frame in ranked]
     return {_spot(cell, at): setting for (cell, at), setting in zip(spots, found, strict=True)}

@@ -247,7 +247,8 @@ def regime_settings(
     found: dict[str, Mapping[str, float] | None] = {BEST: first_setting(rankings(results, cell, at))}
     if hyperparameter_axes(cell):
         problems = chosen(results, cell["experiment"], cell["dtype"], ONE, cell["optimizer"]["label"])
-        found[ONE] = next(iter(problems.values())) if len(problems) > 1 else None
+        served = [setting for setting in problems.values() if setting is not None]
+        found[ONE] = served[0] if len(served) > 1 else None
         found[DEFAULT] = default_setting(cell)
     return found
 
