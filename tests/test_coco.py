@@ -42,7 +42,7 @@ def cell(function: int, dim: int, optimizer: str = "gd", **more) -> dict:
         "problem": {
             "name": f"bbob/f{function}", "label": f"bbob/f{function}", "settings": {"dim": dim, "instance": 1},
             "dim": dim, "minimum": case.f_opt, "offset": case.f_opt, "minimizers": [[0.0] * dim], "batch_share": 1.0,
-            "tolerance": 1e-8, "goal": "minimum",
+            "tolerance": 1e-8, "scale": 1.0, "goal": "minimum",
         },
         "axes": [
             {"name": "learning_rate", "kind": "hyperparameter", "values": RATES, "scale": "list"},
