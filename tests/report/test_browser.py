@@ -182,6 +182,19 @@ def test_pixels_have_the_colour_of_their_outcome(run, make, open_page):
     assert len(seen) >= 3
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_what_lies_over_a_map_lies_on_its_pixels(run, open_page, width):
+    tab = open_page(run.page, width=width)
+    places = tab.locator(".map .plot").evaluate_all(
+        "list => list.map(e => [...e.children].slice(0, 2).map(c => { const r = c.getBoundingClientRect();"
+        " return [r.x, r.y, r.width, r.height]; }))"
+    )
+    shown = [(pixels, over) for pixels, over in places if pixels[2]]
+    assert len(shown) == 8
+    for pixels, over in shown:
+        assert over == pytest.approx(pixels, abs=1.5)
+
+
 def test_pixels_have_the_colour_of_their_rate(run, make, open_page):
     tab = open_page(run.page)
     canvas = panel(tab, "gd").locator(".pixels")
