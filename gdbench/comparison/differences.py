@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdbench.report.study import Results
-from gdbench.report.words import MISSING, count, listing
+from gdbench.report.words import MISSING, count, listing, percent
 
 NOT_TOLD = ("started", "command", "seed")
 """Entries of the environment that say nothing of how a descent ends (the seed stands in the suite)."""
@@ -61,7 +61,35 @@ def notes(runs: Sequence[Results]) -> list[str]:
             found.append(
                 f"{text}settings and versions. gdbench stores such descents once, and then nothing can differ."
             )
+    for name, run in list(zip(names(runs), runs, strict=True))[1:]:
+        found += _changed_outcomes(name, runs[0], run)
     return found
+
+
+def _changed_outcomes(name: str, first: Results, run: Results) -> Iterator[str]:
+    """How many descents end differently in two runs, over cells with the same grid: on CPU and GPU, say.
+
+    Rows of the same grid have the same order; cells of one identity are one and the same, and left out.
+    """
+    mine = {key_of(cell): cell for cell in first.cells}
+    total, lost, worst = 0, 0, ("", 0.0)
+    for cell in run.cells:
+        other = mine.get(key_of(cell))
+        if other is None or other["id"] == cell["id"] or cell["failed"] or other["failed"]:
+            continue
+        if (other["axes"], other["starts"]) != (cell["axes"], cell["starts"]):
+            continue
+        both = ((first, other), (run, cell))
+        ends = [some.table(["outcome"], [of["id"]])["outcome"].astype(str) for some, of in both]
+        if len(ends[0]) != len(ends[1]) or not len(ends[0]):
+            continue
+        differ = int((ends[0].to_numpy() != ends[1].to_numpy()).sum())
+        total, lost = total + len(ends[0]), lost + differ
+        worst = max(worst, (" · ".join(key_of(cell)), differ / len(ends[0])), key=lambda pair: pair[1])
+    if total:
+        most = f"; most: {worst[0]}, {percent(worst[1])}" if lost else ""
+        share = f"{percent(lost / total)}{most}"
+        yield f"{lost:,} of {count(total, 'descent')} on the same grids end differently in {name} ({share})."
 
 
 def names(runs: Sequence[Any]) -> list[str]:

@@ -154,6 +154,22 @@ def test_what_differs_is_said(make):
     assert any("identity" in note for note in notes([one, run(make)]))
 
 
+def test_the_share_of_outcomes_that_changed_is_told(make):
+    one, two = run(make), run(make)
+    for cell in two.cells:  # another device: another identity
+        frame = two.frames.pop(cell["id"])
+        cell["id"] += "-gpu"
+        two.frames[cell["id"]] = frame
+    name = two.cells[0]["id"]
+    ends = two.frames[name]["outcome"].astype(str).to_numpy(copy=True)
+    ends[:7] = ["trapped" if end != "trapped" else "diverged" for end in ends[:7]]
+    two.frames[name] = two.frames[name].assign(outcome=ends)
+    n = sum(len(frame) for frame in one.frames.values())
+    (told,) = [note for note in notes([one, two]) if "end differently" in note]
+    assert told.startswith(f"7 of {n} descents on the same grids end differently in B") and "· gd, " in told
+    assert not any("end differently" in note for note in notes([one, run(make)]))
+
+
 # Intervals and rules
 
 
