@@ -71,7 +71,7 @@ def data(results: Results, cell: str, at: Mapping[str, float] | None = None) -> 
     table = rows(results, chosen, [*RECORD, *columns], at)
     if table.empty:
         return DataFrame()
-    setting = {**(best_setting(table, chosen) or _middle(chosen)), **(at or {})}
+    setting = {**(best_setting(table, chosen) or middle_setting(chosen)), **(at or {})}
     table = where(table, setting)
     table = keep(table, (table["instance"] == table["instance"].min()) & (table["seed"] == table["seed"].min()))
     frame = DataFrame({name: floats(table, name) for name in ("start_0", "start_1")})
@@ -148,11 +148,11 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     """An image where the starts fill a regular grid, else a point a start."""
     low, high = frame.attrs["range"]
     rgb = colours(frame, low, high)
-    grid = _grid(frame)
+    grid = start_grid(frame)
     if grid is None:
         size = float(np.clip(9000 / max(len(frame), 1), 3, 40))
         ax.scatter(frame["start_0"], frame["start_1"], c=rgb, s=size, lw=0.3, edgecolors="0.35", rasterized=True)
-        for axis, bounds in zip((ax.set_xlim, ax.set_ylim), _bounds(frame), strict=True):
+        for axis, bounds in zip((ax.set_xlim, ax.set_ylim), start_bounds(frame), strict=True):
             axis(*bounds)
     else:
         _draw_image(ax, frame, rgb, *grid)
@@ -194,7 +194,7 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
     picture.legend(handles=handles, loc="outside lower center", ncols=max(1, min(len(handles), columns)))
 
 
-def _middle(cell: Mapping[str, Any]) -> dict[str, float]:
+def middle_setting(cell: Mapping[str, Any]) -> dict[str, float]:
     """The middle of every hyperparameter axis: shown where no setting is best because all failed."""
     axes = axes_of(cell, "hyperparameter")
     return {name: sorted(axis["values"])[len(axis["values"]) // 2] for name, axis in axes.items()}
@@ -224,7 +224,7 @@ def _minima(cell: Mapping[str, Any], frame: DataFrame) -> dict[int, tuple[float,
     return {**found, **known}
 
 
-def _grid(frame: DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
+def start_grid(frame: DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
     """Column and row values where every place of a regular grid has its start, else None."""
     x, y = np.unique(frame["start_0"]), np.unique(frame["start_1"])
     if len(x) < 2 or len(y) < 2 or len(x) * len(y) != len(frame):
@@ -241,7 +241,7 @@ def _draw_image(ax: Axes, frame: DataFrame, rgb: np.ndarray, x: np.ndarray, y: n
     ax.add_collection(outline(image(place, ends, 0), extent, 0.6), autolim=False)
 
 
-def _bounds(frame: DataFrame) -> list[tuple[float, float]]:
+def start_bounds(frame: DataFrame) -> list[tuple[float, float]]:
     """The start box, or what the starts span where there is none, with a margin for the points."""
     if frame.attrs["box"] is not None:
         spans = list(zip(*frame.attrs["box"], strict=True))

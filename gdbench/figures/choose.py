@@ -16,7 +16,7 @@ from pandas import DataFrame
 from gdbench.contracts import EVALUATIONS
 from gdbench.figures.base import Results
 from gdbench.figures.style import number
-from gdbench.measures.base import LOST, SPENT, converged, cost_at_settle, final_gaps
+from gdbench.measures.base import LOST, SPENT, converged, cost_at_settle, final_gaps, halves
 
 RECORD = ["outcome", "steps", "settle_step", "f_final", "gap_final", *SPENT]
 """Columns that choosing a setting needs."""
@@ -141,11 +141,8 @@ def split(table: DataFrame) -> tuple[DataFrame, DataFrame]:
 
     The second part is empty where there is one start and one seed: nothing is held out then.
     """
-    names = [name for name in ("start", "seed") if len(table[name].unique()) > 1]
-    if not names:
-        return table, keep(table, np.zeros(len(table), dtype=bool))
-    odd = table[names].to_numpy(dtype=int) % 2 == 1
-    return keep(table, ~odd.any(axis=1)), keep(table, odd.all(axis=1))
+    even, odd = halves(table)
+    return keep(table, even), keep(table, odd)
 
 
 def shown_on(table: DataFrame) -> tuple[DataFrame, str]:

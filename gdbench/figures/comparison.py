@@ -28,9 +28,9 @@ from gdbench.figures.choose import (
     split,
     where,
 )  # fmt: skip
-from gdbench.figures.regimes import BEST, DEFAULT, ONE, default_setting, one_for_all, rule_of, same_rule
+from gdbench.figures.regimes import BEST, DEFAULT, ONE, one_for_all, rule_of, same_rule
 from gdbench.figures.style import number
-from gdbench.measures.base import converged, final_gaps
+from gdbench.measures.base import converged, default_setting, final_gaps
 
 FEWEST = 2
 """Optimizers from which on there is something to compare."""

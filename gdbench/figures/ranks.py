@@ -15,7 +15,7 @@ from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import attributes, room, shown, solved_cases
 from gdbench.stats.aggregates import log_ratio
 from gdbench.stats.bands import cluster_means
-from gdbench.stats.ranks import holm, signed_rank
+from gdbench.stats.ranks import of_pairs
 
 LEVEL = 0.05
 
@@ -67,9 +67,7 @@ def pairs(costs: np.ndarray, families: Sequence[str]) -> np.ndarray:
     """
     first, second = np.triu_indices(costs.shape[1], 1)
     each = cluster_means(log_ratio(costs[:, first], costs[:, second]), families)
-    found = np.full((costs.shape[1],) * 2, np.nan)
-    found[first, second] = found[second, first] = holm(np.array([signed_rank(column) for column in each.T]))
-    return found
+    return of_pairs(each, costs.shape[1])
 
 
 def _pair(labels: tuple[str, ...], i: int, j: int, cheaper: np.ndarray, p: np.ndarray, problems: int) -> dict[str, Any]:

@@ -27,27 +27,6 @@ def hyperparameter_axes(cell: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     return {axis["name"]: axis for axis in cell["axes"] if axis["kind"] == "hyperparameter"}
 
 
-def default_setting(cell: Mapping[str, Any]) -> dict[str, float] | None:
-    """The library's default as a setting, None where there is none or it does not lie on the grid.
-
-    Empty where no hyperparameter is an axis and all have their defaults.
-    """
-    defaults = cell["optimizer"]["defaults"]
-    for name, value in cell["optimizer"]["hyperparameters"].items():
-        if value is not None and value != defaults.get(name):
-            return None
-    setting = {}
-    for name, axis in hyperparameter_axes(cell).items():
-        default, values = defaults.get(name), np.asarray(axis["values"], dtype=float)
-        if default is None:
-            return None
-        close = np.isclose(values, default, rtol=1e-6, atol=0)
-        if not close.any():
-            return None
-        setting[name] = float(values[close][0])
-    return setting
-
-
 def one_for_all(rankings: Sequence[DataFrame]) -> dict[str, float] | None:
     """The setting that serves all problems best, from the ranking of settings on each (``choose.ranking``).
 

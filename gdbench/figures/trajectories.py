@@ -57,7 +57,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
         cells = [cell for cell in cells_of(results, *where_) if cell["path_steps"]]
         if not cells or cells[0]["problem"]["dim"] > 2 or results.surface(surface_of(cells[0])) is None:
             continue
-        at = _surface_parameters(cells[0])
+        at = surface_parameters(cells[0])
         if at is None or not any(len(_sampled(results, cell, at)) for cell in cells):
             continue
         case = dict(zip(("experiment", "problem", "dtype"), where_, strict=True))
@@ -110,7 +110,7 @@ def data(
         "texts": texts,
         "styles": run_styles(results),
         "minimizers": facts["minimizers"] or [],
-        "ground": _ground(results.surface(surface_of(cells[0])), facts),
+        "ground": ground_of(results.surface(surface_of(cells[0])), facts),
     }
     return frame
 
@@ -152,7 +152,7 @@ def _thin(style: Mapping[str, Any]) -> dict[str, Any]:
     return {"color": style["color"], "linestyle": style["linestyle"]}
 
 
-def _surface_parameters(cell: Mapping[str, Any]) -> dict[str, float] | None:
+def surface_parameters(cell: Mapping[str, Any]) -> dict[str, float] | None:
     """Values of the parameter axes for which the surface holds: their defaults; None where these are not known.
 
     The one default that results tell is the condition of a quadratic, whose largest curvature it is.
@@ -202,7 +202,8 @@ def _iterates(path: Any, cell: Mapping[str, Any]) -> DataFrame:
     return frame
 
 
-def _ground(surface: DataFrame | None, problem: Mapping[str, Any]) -> Ground:
+def ground_of(surface: DataFrame | None, problem: Mapping[str, Any]) -> Ground:
+    """What paths are drawn on, from a problem's surface and its facts."""
     assert surface is not None, "cases() names only problems with a surface"
     x0, f = np.unique(surface["x0"]), surface["f"].to_numpy()
     if problem["dim"] == 1:

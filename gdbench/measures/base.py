@@ -94,6 +94,40 @@ def hyperparameter_names(cell: Mapping[str, Any]) -> list[str]:
     return [axis["name"] for axis in cell["axes"] if axis["kind"] == "hyperparameter"]
 
 
+def default_setting(cell: Mapping[str, Any]) -> dict[str, float] | None:
+    """The library's default as a setting, None where there is none or it does not lie on the grid.
+
+    Empty where no hyperparameter is an axis and all have their defaults.
+    """
+    defaults = cell["optimizer"]["defaults"]
+    for name, value in cell["optimizer"]["hyperparameters"].items():
+        if value is not None and value != defaults.get(name):
+            return None
+    setting = {}
+    for axis in cell["axes"]:
+        if axis["kind"] != "hyperparameter":
+            continue
+        name, values = axis["name"], np.asarray(axis["values"], dtype=float)
+        default = defaults.get(name)
+        if default is None:
+            return None
+        close = np.isclose(values, default, rtol=1e-6, atol=0)
+        if not close.any():
+            return None
+        setting[name] = float(values[close][0])
+    return setting
+
+
+def halves(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Descents to choose a setting on (even starts and seeds) and to judge it on (odd ones), two masks.
+
+    None is held out where there is one start and one seed.
+    """
+    varying = [name for name in ("start", "seed") if len(np.unique(frame[name].to_numpy(dtype=int))) > 1]
+    odd = frame[varying].to_numpy(dtype=int) % 2 == 1
+    return ~odd.any(axis=1), odd.all(axis=1) & (len(varying) > 0)
+
+
 def final_gaps(frame: DataFrame) -> np.ndarray:
     """f(x) - f* at the end, or f(x) where no minimum is known, shape [rows].
 

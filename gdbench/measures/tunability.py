@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pandas import DataFrame, Series
 
-from gdbench.measures.base import Measure, cost_at_settle, hyperparameter_names
+from gdbench.measures.base import Measure, cost_at_settle, halves, hyperparameter_names
 
 
 def gain(frame: DataFrame, cell: Mapping[str, Any]) -> float:
@@ -43,16 +43,6 @@ def default_setting(cell: Mapping[str, Any], names: list[str]) -> list[float] | 
     elsewhere = any(value is not None and value != defaults.get(name) for name, value in held.items())
     values = [defaults.get(name) for name in names]
     return None if elsewhere or None in values else values
-
-
-def halves(frame: DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Descents to choose a setting on (even starts and seeds) and to judge it on (odd ones), two masks.
-
-    None is held out where there is one start and one seed.
-    """
-    varying = [name for name in ("start", "seed") if len(np.unique(frame[name].to_numpy(dtype=int))) > 1]
-    odd = frame[varying].to_numpy(dtype=int) % 2 == 1
-    return ~odd.any(axis=1), odd.all(axis=1) & (len(varying) > 0)
 
 
 def _median(costs: np.ndarray) -> float:

@@ -22,12 +22,11 @@ from gdbench.figures.regimes import (
     DEFAULT,
     ONE,
     Rule,
-    default_setting,
     hyperparameter_axes,
     rule_of,
     same_rule,
 )  # fmt: skip
-from gdbench.measures.base import converged, cost, cost_at_settle, final_gaps
+from gdbench.measures.base import converged, cost, cost_at_settle, default_setting, final_gaps
 from gdbench.measures.outcome_shares import share_diverged
 from gdbench.measures.usable_width import RATE, UsableRates, usable_rates
 from gdbench.report.words import number

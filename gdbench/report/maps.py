@@ -175,10 +175,10 @@ def _plain(label: str) -> str:
 def _basins(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Panel:
     cell, at = cell_of(results, case["cell"]), case.get("at") or {}
     table = rows(results, cell, RECORD, at)
-    setting = {**(best_setting(table, cell) or basins._middle(cell)), **at}
-    grid = basins._grid(frame)
+    setting = {**(best_setting(table, cell) or basins.middle_setting(cell)), **at}
+    grid = basins.start_grid(frame)
     scales = [scale_of(values, "linear") for values in grid] if grid else None
-    (left, right), (bottom, top) = [s.extent() for s in scales] if scales else basins._bounds(frame)
+    (left, right), (bottom, top) = [s.extent() for s in scales] if scales else basins.start_bounds(frame)
     if grid:
         # Pixels go through the rows of the map from below; so must what is known of them.
         frame = frame.sort_values(["start_1", "start_0"])

@@ -80,7 +80,7 @@ def ground(results: Results, cell: Mapping[str, Any]) -> dict[str, Any] | None:
     surface = results.surface(trajectories.surface_of(cell))
     if surface is None or not drawable(cell):
         return None
-    found = trajectories._ground(surface, cell["problem"])
+    found = trajectories.ground_of(surface, cell["problem"])
     values = found.values
     if len(found.axes) == 1:
         finite = values[np.isfinite(values)]
@@ -126,7 +126,7 @@ def view_of(results: Results, cell: Mapping[str, Any], first: np.ndarray) -> lis
 
 def _on_ground(cell: Mapping[str, Any], table: DataFrame) -> np.ndarray:
     """Which descents ran on the very function of the surface: that of the parameters' defaults."""
-    at = trajectories._surface_parameters(cell)
+    at = trajectories.surface_parameters(cell)
     if at is None:
         return np.zeros(len(table), dtype=bool)
     same = [np.isclose(floats(table, name), value, rtol=1e-6, atol=0.0) for name, value in at.items()]

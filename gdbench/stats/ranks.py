@@ -71,9 +71,17 @@ def pairwise(values: np.ndarray) -> np.ndarray:
     first, second = np.triu_indices(values.shape[1], 1)
     with np.errstate(invalid="ignore"):
         differences = np.nan_to_num(values[:, first] - values[:, second], nan=0.0, posinf=np.inf, neginf=-np.inf)
-    corrected = holm(np.array([signed_rank(column) for column in differences.T]))
-    found = np.full((values.shape[1],) * 2, np.nan)
-    found[first, second] = found[second, first] = corrected
+    return of_pairs(differences, values.shape[1])
+
+
+def of_pairs(differences: np.ndarray, solvers: int) -> np.ndarray:
+    """Holm-corrected p of each pair from its differences, [n, pairs] in the order of ``np.triu_indices(solvers, 1)``.
+
+    Symmetric, shape [solvers, solvers], NaN on the diagonal.
+    """
+    first, second = np.triu_indices(solvers, 1)
+    found = np.full((solvers, solvers), np.nan)
+    found[first, second] = found[second, first] = holm(np.array([signed_rank(column) for column in differences.T]))
     return found
 
 

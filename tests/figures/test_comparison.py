@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from gdbench.figures.comparison import comparison, upper_median
-from gdbench.figures.regimes import BEST, DEFAULT, ONE, default_setting, one_for_all
+from gdbench.figures.regimes import BEST, DEFAULT, ONE, one_for_all
+from gdbench.measures.base import default_setting
 
 COLUMNS = ["learning_rate", "_converged", "_cost", "_value"]
 
