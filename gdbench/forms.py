@@ -179,6 +179,9 @@ class Experiment(Form):
     paths: int = Field(0, ge=0, le=100_000, description="descents whose iterates are recorded")
     orbit: int = Field(0, ge=0, le=10_000, description="last iterates that every recorded path keeps, one by one")
     sharpness: bool = Field(False, description="value and largest Hessian eigenvalue at the points of recorded paths")
+    directions: int = Field(
+        0, ge=0, le=100_000, description="random directions along which each problem's slope is measured"
+    )
     quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
     record: Record = Field(
         "outcome",
@@ -187,14 +190,40 @@ class Experiment(Form):
     outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 
+class ClaimTest(BaseModel):
+    """A test of a claim: a rule of ``gdbench list rules``, the cells that it looks at, and the rule's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    rule: str = Field(description="what decides")
+    experiments: list[str] = Field([], description="look at these experiments alone; by default at all")
+    problems: list[str] = Field([], description="look at these problems alone (names or labels)")
+    optimizers: list[str] = Field([], description="look at these optimizers alone (names or labels)")
+
+
+class Claim(Form):
+    """A table [[claim]]: something that is said of optimizers, and the tests that show or refute it."""
+
+    name: str = Field(pattern=NAME, description="how the claim is cited")
+    says: str = Field(min_length=1, description="the statement, one sentence")
+    tests: list[ClaimTest] = Field(min_length=1, description="the claim holds where all of them do")
+    figure: str = Field(description="the figure that shows it")
+    title: str = Field("", description="heading of its part of the lesson")
+    lesson: str = Field("", description="what a newcomer should know; paragraphs are set apart by empty lines")
+    play: str = Field("", description="what to change in the experiment, and what to expect then")
+
+
 class SuiteFile(Form):
     """A suite file."""
 
     suite: Header
     experiment: list[Experiment] = Field(min_length=1)
+    claim: list[Claim] = []
 
 
-FORMS = {"suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings, "primary": Primary}
+FORMS = {
+    "suite": Header, "experiment": Experiment, "outcomes": OutcomeSettings, "primary": Primary, "claim": Claim,
+}  # fmt: skip
 
 
 def form_faults(error: ValidationError) -> list[str]:

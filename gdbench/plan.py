@@ -259,8 +259,9 @@ def make_cell(
     }  # fmt: skip
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    # Neither this nor what theory is told decides a row, so they have no part in the identity.
+    info["problem"]["directions"] = trial.directions
     if error is None and info["optimizer"]["theory"]:
-        # What theory is told decides no row, so it has no part in the identity.
         info["problem"] |= describe_curvature(problem, tuple((n, v.values) for n, v in choice.axes.items()))
     return Cell(
         info["key"], info, choice, optimizer, dtype, grid, descent, fixed, starts, seed, tuple(targets), block,

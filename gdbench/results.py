@@ -35,6 +35,7 @@ class Results:
         self.memo: dict[Any, Any] = {}
         self._memory: dict[str, list[pa.Table]] = {}
         self._surfaces: dict[str, pd.DataFrame] = {}
+        self._directions: dict[str, pd.DataFrame] = {}
         self._lines: list[dict[str, Any]] | None = None
 
     def shards(self, cell: dict[str, Any]) -> list[Path]:
@@ -200,6 +201,18 @@ class Results:
                     frame.attrs["quotients"] = pd.read_parquet(quotients)
                 self._surfaces[problem] = frame
         return self._surfaces.get(problem)
+
+    def keep_directions(self, label: str, frame: pd.DataFrame) -> None:
+        """Hold a problem's slopes along directions in memory."""
+        self._directions[label] = frame
+
+    def directions(self, problem: str) -> pd.DataFrame | None:
+        """Slopes of a problem along unit vectors, where its experiment asked for them; ``problem`` as for a surface."""
+        if problem not in self._directions and self.path is not None:
+            path = self.path / "surfaces" / f"{surface_file(problem)}.directions.parquet"
+            if path.exists():
+                self._directions[problem] = pd.read_parquet(path)
+        return self._directions.get(problem)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def run_in_memory(suite: Suite, options: Options) -> Results:
     """
     devices, cells = _plan(suite, options)
     results = Results(None, suite.resolved, [c.info for c in cells], store.environment(devices, suite.header.seed))
-    _keep_surfaces(cells, results.keep_surface)
+    _keep_surfaces(cells, results)
 
     def keep(run: CellRun, first: int, last: int, table: pa.Table) -> None:
         results.keep(run.cell.info["id"], table)
@@ -230,31 +230,40 @@ def one_line(error: Exception) -> str:
     return text if isinstance(error, GdbenchError) else f"{type(error).__name__}: {text}"
 
 
-def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any]]:
-    seen = set()
+def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any, int]]:
+    """The different problems of cells, by the name of their surface, each with the directions that are asked for."""
+    asked: dict[str, int] = {}
     for cell in cells:
         name = cell.info["problem"]["surface"]
-        if name not in seen and cell.error is None:
-            seen.add(name)
-            yield name, cell.choice.problem
+        asked[name] = max(asked.get(name, 0), cell.info["problem"]["directions"])
+    for cell in cells:
+        name = cell.info["problem"]["surface"]
+        if name in asked and cell.error is None:
+            yield name, cell.choice.problem, asked.pop(name)
 
 
-def _keep_surfaces(cells: Sequence[Cell], keep: Callable[[str, Any], None]) -> None:
-    for label, problem in _surfaces(cells):
+def _keep_surfaces(cells: Sequence[Cell], results: Results) -> None:
+    for label, problem, count in _surfaces(cells):
         frame = surface.surface(problem)
         if frame is not None:
-            keep(label, frame)
+            results.keep_surface(label, frame)
+        slopes = surface.directions(problem, count) if count else None
+        if slopes is not None:
+            results.keep_directions(label, slopes)
 
 
 def _store_surfaces(cells: Sequence[Cell], path: Path) -> None:
-    for label, problem in _surfaces(cells):
+    def write(file: Path, frame: Any) -> None:
+        store.write_atomically(file, lambda f: frame.to_parquet(f, compression="zstd"))
+
+    for label, problem, count in _surfaces(cells):
         file = path / "surfaces" / f"{store.surface_file(label)}.parquet"
-        if file.exists():
-            continue
-        frame = surface.surface(problem)
-        if frame is None:
+        aside = file.with_suffix(".directions.parquet")
+        if count and not aside.exists() and (slopes := surface.directions(problem, count)) is not None:
+            write(aside, slopes)
+        if file.exists() or (frame := surface.surface(problem)) is None:
             continue
         quotients = frame.attrs.pop("quotients", None)
         if quotients is not None:
-            store.write_atomically(file.with_suffix(".quotients.parquet"), lambda f, q=quotients: q.to_parquet(f))
-        store.write_atomically(file, lambda f, frame=frame: frame.to_parquet(f, compression="zstd"))
+            write(file.with_suffix(".quotients.parquet"), quotients)
+        write(file, frame)

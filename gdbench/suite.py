@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gdbench.catalogue import gather
 from gdbench.choices import (
     OptimizerChoice,
     ProblemChoice,
@@ -30,7 +31,7 @@ from gdbench.errors import (
     did_you_mean,
     nearest,
 )
-from gdbench.forms import Experiment, Header, OutcomeSettings, Primary, SuiteFile, as_entry, form_faults
+from gdbench.forms import Claim, Experiment, Header, OutcomeSettings, Primary, SuiteFile, as_entry, form_faults
 from gdbench.grid import Axis, Grid, Starts, Values
 
 
@@ -53,6 +54,7 @@ class Trial:
     record: str | tuple[str, ...] = "outcome"
     orbit: int = 0
     sharpness: bool = False
+    directions: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def build_suite(
     names = [trial.name for trial in trials]
     faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
     faults += [f"{place}: suite.primary: {fault}" for fault in _primary_faults(form.suite.primary, trials)]
+    faults += [f"{place}: {fault}" for fault in _claim_faults(form.claim, trials)]
     if faults:
         raise SuiteError(faults)
     # What is added stands beside what was selected.
@@ -156,7 +159,40 @@ def build_suite(
         run = "a quick run" if quick else "a run that is not --quick"
         raise NothingSelectedError(f"{place}: no experiment for {run} has {chosen}: nothing is left to run")
     header = form.suite.model_copy(update={"name": form.suite.name + "-quick"}) if quick else form.suite
-    return Suite(header, tuple(kept), describe_suite(header, kept))
+    return Suite(header, tuple(kept), describe_suite(header, kept, form.claim))
+
+
+def _claim_faults(claims: Sequence[Claim], trials: Sequence[Trial]) -> list[str]:
+    """What is wrong with the claims, given the experiments."""
+    if not claims:
+        return []
+    # Few suites claim something, and figures bring matplotlib along.
+    from gdbench.claims.base import Rule, setting_faults
+    from gdbench.figures.base import Figure
+
+    rules, figures = gather("gdbench.claims", Rule), gather("gdbench.figures", Figure)
+    known = {
+        "experiments": {trial.name for trial in trials},
+        "problems": set().union(*(_names(trial)["problem"] for trial in trials)),
+        "optimizers": set().union(*(_names(trial)["optimizer"] for trial in trials)),
+    }
+    names = [claim.name for claim in claims]
+    faults = [f"two claims are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+    for claim in claims:
+        if claim.figure not in figures:
+            faults.append(f"claim {claim.name!r}: no figure {claim.figure!r}: {did_you_mean(claim.figure, figures)}")
+        for i, test in enumerate(claim.tests):
+            where = f"claim {claim.name!r}: tests[{i + 1}]"
+            for what, entries in known.items():
+                faults += [
+                    f"{where}: {what}: {name!r} is not in this suite: {did_you_mean(name, entries)}"
+                    for name in getattr(test, what) if name not in entries
+                ]  # fmt: skip
+            if test.rule not in rules:
+                faults.append(f"{where}: no rule {test.rule!r}: {did_you_mean(test.rule, rules)}")
+            else:
+                faults += [f"{where}: {fault}" for fault in setting_faults(rules[test.rule], test.model_extra or {})]
+    return faults
 
 
 def _primary_faults(primary: Primary | None, trials: Sequence[Trial]) -> list[str]:
@@ -231,6 +267,7 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
         experiment.targets, experiment.trace,
         paths_of(experiment.paths, experiment.orbit, experiment.sharpness), experiment.outcomes,
         experiment.evaluations or 0.0, experiment.quick, experiment.record, experiment.orbit, experiment.sharpness,
+        experiment.directions,
     )  # fmt: skip
 
 
@@ -346,7 +383,7 @@ def size_of(suite: Suite) -> tuple[int, int]:
     return len(grids), sum(grid.size for grid in grids)
 
 
-def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
+def describe_suite(header: Header, trials: Sequence[Trial], claims: Sequence[Claim] = ()) -> dict[str, Any]:
     """The resolved suite as plain JSON: every name, setting and value that was used."""
 
     def axis(values: Values) -> dict[str, Any]:
@@ -376,8 +413,9 @@ def describe_suite(header: Header, trials: Sequence[Trial]) -> dict[str, Any]:
                 "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
                 "evaluations": trial.evaluations or None, "record": trial.record, "orbit": trial.orbit,
                 "sharpness": trial.sharpness,
-                "outcomes": trial.outcomes.model_dump(),
+                "outcomes": trial.outcomes.model_dump(), "directions": trial.directions,
             }
             for trial in trials
         ],
+        "claim": [claim.model_dump() for claim in claims],
     }  # fmt: skip

@@ -108,3 +108,49 @@ def slope_fit() -> Problem:
         quadratic=True,
         data={"inputs": np.array([1.0, 2.0, 3.0]), "outputs": np.array([2.0, 4.0, 6.0])},
     )
+
+
+def _printed(x, data, parameters):
+    inputs, outputs = jnp.mean(data["inputs"]), jnp.mean(data["outputs"])
+    return (x[0] * inputs - outputs) ** 2 / (2 * inputs)
+
+
+@problem_family()
+def printed_gradient() -> Problem:
+    """(w - 2)^2, whose slope is what an article prints as that of ``slope_fit``: the mean of w x - y, without the x."""
+    return Problem(
+        name="printed_gradient",
+        objective=_printed,
+        dim=1,
+        formula="(w m_x - m_y)^2/(2 m_x) = (w - 2)^2, m the means of (1, 2, 3) and (2, 4, 6)",
+        source=ARTICLES,
+        box=cube(1, 5),
+        start=np.ones(1),
+        minimum=0.0,
+        minimizers=np.full((1, 1), 2.0),
+        all_minimizers=True,
+        curvature=lambda parameters: (2.0, 2.0),
+        quadratic=True,
+        data={"inputs": np.array([1.0, 2.0, 3.0]), "outputs": np.array([2.0, 4.0, 6.0])},
+    )
+
+
+def _swing(x, data, parameters):
+    return 2 * jnp.sin(x[0] / 2) ** 2
+
+
+@problem_family()
+def swing() -> Problem:
+    """-cos t, the position of a mass on a spring at time t: its slope is the velocity, that slope's the acceleration."""
+    return Problem(
+        name="swing",
+        objective=_swing,
+        dim=1,
+        formula="-cos t = 2 sin^2(t/2) - 1",
+        source=ARTICLES,
+        box=cube(1, 3),
+        start=np.full(1, 2.0),
+        minimum=-1.0,
+        minimizers=np.zeros((1, 1)),
+        offset=-1.0,
+    )

@@ -1,0 +1,161 @@
+"""How does a cost grow with the dimension?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gdbench.claims.base import RESAMPLES, Asked, Evidence, Rule, Setting, beyond
+from gdbench.contracts import EVALUATIONS
+from gdbench.measures.base import cost, cost_at_settle
+from gdbench.stats.proportion import Interval
+
+COSTS = {
+    "cost": "cost to converge, at the best setting in each dimension",
+    "evaluations": "evaluations a step",
+    "seconds": "seconds a step and descent",
+}
+
+FORMS = {"power": "exponent p of nᵖ", "exponential": "base b of bⁿ"}
+
+FEWEST = 3
+"""Dimensions that make a line."""
+
+
+def seconds_a_step(asked: Asked, cell: dict[str, Any]) -> float:
+    """Seconds of a step of one descent, without compilation; NaN where the cell was not timed here."""
+    for told in asked.results.timing:
+        if told["cell"] == cell["id"] and told["descents"]:
+            # The first dispatch has more to do than compute, but alone it is all there is.
+            alone = told["descents"] - told["first_descents"], told["steady_seconds"]
+            whole = told["descents"], told["first_seconds"] + told["steady_seconds"]
+            count, seconds = alone if alone[0] and alone[1] else whole
+            return seconds / (count * cell["steps"]) if seconds else float("nan")
+    return float("nan")
+
+
+def costs(asked: Asked, cell: dict[str, Any], what: str) -> np.ndarray:
+    """The cost of each descent that it is shown on; infinite where one did not converge."""
+    if what == "seconds":
+        return np.array([seconds_a_step(asked, cell)])
+    if what == "evaluations":
+        frame = asked.table(cell, "steps", *EVALUATIONS)
+        init_f, init_g, init_h = cell["optimizer"]["init_cost"]
+        return (cost(frame) - init_f - init_g - 2 * init_h) / np.maximum(frame["steps"].to_numpy(float), 1)
+    return cost_at_settle(asked.at_best(cell))
+
+
+def fit(dims: np.ndarray, each: list[np.ndarray], form: str) -> tuple[float, float, float]:
+    """Exponent or base of the medians against the dimension, with a bootstrap interval over the starts."""
+    rng = np.random.default_rng(0)
+    x = np.log(dims) if form == "power" else dims.astype(float)
+
+    def slope(y: np.ndarray) -> np.ndarray:
+        centred = x - x.mean()
+        found = (np.log(y) * centred).sum(axis=-1) / (centred**2).sum()
+        return found if form == "power" else np.exp(found)
+
+    drawn = [own[rng.integers(len(own), size=(RESAMPLES, len(own)))] for own in each]
+    middle = np.stack([np.quantile(own, 0.5, axis=1, method="inverted_cdf") for own in drawn], axis=-1)
+    value = slope(np.array([np.quantile(own, 0.5, method="inverted_cdf") for own in each]))
+    good = np.isfinite(middle).all(axis=-1) & (middle > 0).all(axis=-1)
+    low, high = np.quantile(slope(middle[good]), [0.025, 0.975]) if good.any() else (np.nan, np.nan)
+    return float(value), float(low), float(high)
+
+
+def _weigh(asked: Asked) -> list[Evidence]:
+    what, form = asked.settings["of"], asked.settings["form"]
+    least, most = asked.settings["least"], asked.settings["most"]
+    by_optimizer: dict[str, dict[int, np.ndarray]] = {}
+    for cell in asked.cells:
+        found = costs(asked, cell, what)
+        if np.quantile(found, 0.5, method="inverted_cdf") > 0 and np.isfinite(np.median(found)):
+            by_optimizer.setdefault(cell["optimizer"]["label"], {})[cell["problem"]["dim"]] = found
+    evidence = []
+    for optimizer, found in by_optimizer.items():
+        if len(found) < FEWEST:
+            continue
+        dims = np.array(sorted(found))
+        value, *ends = fit(dims, [found[n] for n in dims], form)
+        interval = Interval(*ends)
+        above = True if least is None else beyond(*interval, least) if interval.low < interval.high else value >= least
+        below = beyond(*interval, most) if most is not None and interval.low < interval.high else None
+        under = True if most is None else value <= most if below is None and interval.low == interval.high else (
+            None if below is None else not below)  # fmt: skip
+        holds = False if False in (above, under) else None if None in (above, under) else True
+        case = f"{optimizer}: {FORMS[form]} of the {COSTS[what]}, n = {dims[0]} to {dims[-1]}"
+        evidence.append(Evidence(f"{optimizer}: {COSTS[what]}", case, value, *interval, holds=holds))
+    return evidence
+
+
+RULE = Rule(
+    name="growth",
+    number="growth with the dimension",
+    decides=(
+        "The fitted exponent p of nᵖ, or base b of bⁿ (least squares of the logarithm of the medians), lies within the "
+        "bounds that the claim names, with its 95% bootstrap interval over the starts."
+    ),
+    weigh=_weigh,
+    settings={
+        "of": Setting((str,), "the cost that grows", "cost", tuple(COSTS)),
+        "form": Setting((str,), "whether a power or an exponential is fitted", "power", tuple(FORMS)),
+        "least": Setting((int, float), "lower bound of the exponent or base", optional=True),
+        "most": Setting((int, float), "upper bound of the exponent or base", optional=True),
+    },
+)
+
+
+def _weigh_step(asked: Asked) -> list[Evidence]:
+    least, most, per = (asked.settings[name] for name in ("least", "most", "per"))
+    found: dict[str, list[float]] = {}
+    for cell in asked.cells:
+        each = costs(asked, cell, "evaluations") / (cell["problem"]["dim"] if per == "parameter" else 1)
+        found.setdefault(cell["optimizer"]["label"], []).append(float(np.median(each)))
+    unit = "evaluations a parameter and step" if per == "parameter" else "evaluations a step"
+    evidence = []
+    for optimizer, values in found.items():
+        low, high = min(values), max(values)
+        holds = (least is None or low >= least * (1 - 1e-9)) and (most is None or high <= most * (1 + 1e-9))
+        bound = f" at least {least:g}" if least is not None else f" at most {most:g}" if most is not None else ""
+        evidence.append(Evidence(f"{optimizer} needs{bound} {unit}", f"{optimizer}: {unit}, range over the dimensions",
+                                 float(np.median(values)), low, high, holds))  # fmt: skip
+    return evidence
+
+
+STEP = Rule(
+    name="evaluations-a-step",
+    number="evaluations of f and its gradient that a step costs",
+    decides="In every dimension the median over descents lies within the bounds that the claim names.",
+    weigh=_weigh_step,
+    settings={
+        "per": Setting((str,), "what is counted", "step", ("step", "parameter")),
+        "least": Setting((int, float), "lower bound", optional=True),
+        "most": Setting((int, float), "upper bound", optional=True),
+    },
+)
+
+
+def _weigh_gradient(asked: Asked) -> list[Evidence]:
+    """The time of a step that asks for one gradient over that of one that asks for one value, by dimension."""
+    by_dim: dict[int, dict[bool, float]] = {}
+    for cell in asked.cells:
+        by_dim.setdefault(cell["problem"]["dim"], {})[cell["optimizer"]["uses_gradient"]] = seconds_a_step(asked, cell)
+    found = []
+    for n, told in sorted(by_dim.items()):
+        ratio = told.get(True, np.nan) / told.get(False, np.nan)
+        if np.isfinite(ratio):
+            case = f"n = {n}: time of a step with a gradient over one with a value, against n + 1"
+            found.append(Evidence("a gradient is cheaper than n + 1 values", case, ratio, holds=ratio < n + 1))
+    return found
+
+
+GRADIENT = Rule(
+    name="gradient-in-values",
+    number="cost of a gradient in function values",
+    decides=(
+        "A step that asks for one gradient takes less time than n + 1 steps that ask for one value each (compilation "
+        "apart; in theory at most about 5 values whatever n is: Griewank and Walther, Evaluating Derivatives, 2008)."
+    ),
+    weigh=_weigh_gradient,
+)

@@ -1,0 +1,100 @@
+"""The claims of a run with their verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdbench.catalogue import gather
+from gdbench.claims.base import MOST_CONDITIONS, ONLY, Asked, Evidence, Rule, verdict_of
+from gdbench.figures.choose import ran
+from gdbench.figures.style import number
+
+if TYPE_CHECKING:
+    from gdbench.figures.base import Results
+
+@dataclass(frozen=True)
+class Weighed:
+    """A test of a claim with its evidence."""
+
+    rule: Rule
+    settings: dict[str, Any]
+    evidence: list[Evidence]
+
+    @property
+    def text(self) -> str:
+        """What the numbers say, in a few words."""
+        values = np.array([one.value for one in self.evidence], dtype=float)
+        if not len(values):
+            return f"{self.rule.number}: no case"
+        if len(values) == 1:
+            one = self.evidence[0]
+            between = f" ({number(one.low)} to {number(one.high)})" if np.isfinite([one.low, one.high]).all() else ""
+            return f"{self.rule.number}: {number(one.value)}{between}"
+        low, high = (number(float(end)) for end in (np.nanmin(values), np.nanmax(values)))
+        return f"{self.rule.number}: {low if low == high else f'{low} to {high}'} ({len(values)} cases)"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim of the suite, what was found, and the verdict that follows.
+
+    Attributes:
+        claim: the claim as the suite has it (``name``, ``says``, ``figure``, ``title``, ``lesson``, ``play``).
+        tests: its tests with their evidence.
+        verdict: "shown", "refuted", "only when" or "not decided".
+        conditions: under which it holds, for "only when".
+    """
+
+    claim: dict[str, Any]
+    tests: list[Weighed]
+    verdict: str
+    conditions: list[str]
+
+    @property
+    def number(self) -> str:
+        """The numbers that decide."""
+        return "; ".join(test.text for test in self.tests)
+
+    @property
+    def words(self) -> str:
+        """The verdict in words."""
+        if self.verdict != ONLY:
+            return self.verdict
+        few = len(self.conditions) <= MOST_CONDITIONS
+        every = len({one.when for test in self.tests for one in test.evidence})
+        return f"{ONLY}: {'; '.join(self.conditions)}" if few else f"{ONLY}: {len(self.conditions)} of {every} cases"
+
+
+def judge(results: Results) -> list[Judged]:
+    """Weigh every claim of a run's suite, in its order; none where it claims nothing."""
+    rules, found = gather("gdbench.claims", Rule), []
+    cells = ran(results) if results.suite.get("claim") else []
+    before: dict[str, str] = {}
+    for claim in results.suite.get("claim", ()):
+        tests = [_weigh(results, cells, rules[test["rule"]], test, before) for test in claim["tests"]]
+        # A test without any evidence leaves the claim open there.
+        evidence = [one for test in tests for one in test.evidence or [_nothing(test)]]
+        found.append(Judged(claim, tests, *verdict_of(evidence)))
+        before[claim["name"]] = found[-1].verdict
+    return found
+
+
+def _nothing(test: Weighed) -> Evidence:
+    return Evidence(f"{test.rule.name}: nothing was measured", "", float("nan"))
+
+
+def _weigh(
+    results: Results, cells: list[dict[str, Any]], rule: Rule, test: dict[str, Any], before: dict[str, str]
+) -> Weighed:
+    """One test: the cells it looks at, its settings with their defaults, the evidence."""
+    settings = {name: test.get(name, setting.default) for name, setting in rule.settings.items()}
+    chosen = [
+        cell for cell in cells
+        if (not test["experiments"] or cell["experiment"] in test["experiments"])
+        and all(not test[f"{what}s"] or {cell[what]["name"], cell[what]["label"]} & {*test[f"{what}s"]}
+                for what in ("problem", "optimizer"))
+    ]  # fmt: skip
+    return Weighed(rule, settings, rule.weigh(Asked(results, chosen, settings, before)))
