@@ -40,6 +40,7 @@ class Kind(StrEnum):
     optimizers = "optimizers"
     schedules = "schedules"
     measures = "measures"
+    rules = "rules"
     figures = "figures"
     suites = "suites"
 
@@ -212,6 +213,14 @@ def status(run: RUN, as_json: JSON = False) -> None:
     from gdbench import commands, results
 
     raise typer.Exit(commands.status(results.load(run_path(run)), as_json))
+
+
+@app.command()
+def claims(run: RUN, as_json: JSON = False) -> None:
+    """Weigh what the suite of a run claims: the numbers that decide, and a verdict by rule."""
+    from gdbench import commands, results
+
+    commands.claims(results.load(run_path(run)), as_json)
 
 
 @app.command()

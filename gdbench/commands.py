@@ -85,9 +85,13 @@ def run(
     summary = _summary(results, counts)
     if as_json:
         document = {"run": str(results.path), "report": str(page) if page else None, "descents": descents}
-        terminal.print_json(document | {"cells": summary, "failures": results.failures})
+        document |= {"cells": summary, "failures": results.failures}
+        terminal.print_json(document | ({"claims": claims_rows(results)} if results.suite.get("claim") else {}))
     else:
         _print_summary(summary)
+        if results.suite.get("claim"):
+            print()
+            print_claims(results)
         print(f"\ntable   {results.path}\nreport  {page or 'not written'}")
     failures = [failure for failure in results.failures if not failure["refused"]]
     if len(failures) < len(results.failures):
@@ -121,6 +125,30 @@ def _print_summary(summary: list[dict[str, Any]]) -> None:
         shares = [f"{100 * row['outcomes'].get(name, 0) / total:.1f}%" for name in shown]
         rows.append([row["experiment"], row["problem"], row["optimizer"], f"{row['stored']:,}", *shares])
     terminal.print_table(["experiment", "problem", "optimizer", "descents", *shown], rows)
+
+
+def claims_rows(results: Results) -> list[dict[str, Any]]:
+    """The claims of a run with their verdicts."""
+    from gdbench.claims.verdicts import claims_frame
+
+    return claims_frame(results).to_dict("records")
+
+
+def print_claims(results: Results) -> None:
+    """The table of claims: what is said, the number that decides, the verdict, the figure."""
+    rows = claims_rows(results)
+    shown = [[row["claim"], row["says"], row["number"], row["verdict"], row["figure"]] for row in rows]
+    terminal.print_wrapped(["claim", "said", "measured", "verdict", "figure"], shown, [7, 50, 50, 36, 17])
+
+
+def claims(results: Results, as_json: bool) -> None:
+    """Weigh the claims of a run's suite."""
+    if not results.suite.get("claim"):
+        raise GdbenchError(f"the suite {results.suite['suite']['name']!r} claims nothing: add [[claim]] tables to it")
+    if as_json:
+        terminal.print_json({"run": str(results.path), "claims": claims_rows(results)})
+    else:
+        print_claims(results)
 
 
 def status(results: Results, as_json: bool) -> int:

@@ -85,6 +85,15 @@ class Run:
         """
         return _full_map(self.results, Path(path), x, y, cell)
 
+    def claims(self) -> pd.DataFrame:
+        """The claims of the suite with the numbers that decide them and their verdicts; empty where it claims nothing.
+
+        See ``gdbench.claims.verdicts.claims_frame`` for the columns.
+        """
+        from gdbench.claims.verdicts import claims_frame
+
+        return claims_frame(self.results)
+
     def report(self, folder: str | Path | None = None) -> Path:
         """Write the report (one HTML page, its figures, a Markdown summary) and give the page's path."""
         from gdbench.report import write_report

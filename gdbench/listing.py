@@ -239,6 +239,17 @@ def measures() -> Rows:
     return ["name", "unit", "better", "summary"], rows
 
 
+def rules() -> Rows:
+    """Every rule that decides a claim."""
+    from gdbench.claims.base import Rule
+
+    rows = [
+        {"name": r.name, "settings": {n: s.default for n, s in r.settings.items()}, "number": r.number,
+         "decides": r.decides} for r in gather("gdbench.claims", Rule).values()
+    ]  # fmt: skip
+    return ["name", "settings", "decides"], rows
+
+
 def figures() -> Rows:
     """Every figure, by its number."""
     from gdbench.figures.base import Figure
@@ -261,7 +272,7 @@ def suites() -> Rows:
 
 LISTS: dict[str, Callable[[], Rows]] = {
     "problems": problems, "transforms": transforms, "optimizers": optimizers, "schedules": schedules,
-    "measures": measures, "figures": figures, "suites": suites,
+    "measures": measures, "rules": rules, "figures": figures, "suites": suites,
 }  # fmt: skip
 
 

@@ -34,6 +34,23 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], cut: bool 
             print("  ".join("-" * w for w in widths))
 
 
+WIDE = 160
+"""Characters a line of wrapped tables where stdout is no terminal."""
+
+
+def print_wrapped(header: Sequence[str], rows: Sequence[Sequence[Any]], widths: Sequence[int]) -> None:
+    """A table on stdout whose cells are sentences: each column wraps, in rooms of these proportions."""
+    room = (shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE) - 2 * (len(header) - 1)
+    each = [max(6, room * width // sum(widths)) for width in widths]
+    for n, row in enumerate([header, ["-" * width for width in each], *rows]):
+        lines = [textwrap.wrap(str(cell), width) or [""] for cell, width in zip(row, each, strict=True)]
+        for i in range(max(map(len, lines))):
+            parts = [(cell[i] if i < len(cell) else "").ljust(width) for cell, width in zip(lines, each, strict=True)]
+            print("  ".join(parts).rstrip())
+        if n > 1:
+            print()
+
+
 def say(line: str) -> None:
     """A line of log on stderr."""
     print(line, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import numpy as np
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting, beyond, label, over_starts
 from gdbench.claims.ends import paths
+from gdbench.measures.base import CONVERGED
 
 LEAST = 1e-6
 """Steps and slopes below this share of the first are rounding."""
@@ -14,22 +15,18 @@ LEAST = 1e-6
 def _weigh_length(asked: Asked) -> list[Evidence]:
     most, straight, found = asked.settings["most"], asked.settings["straight"], []
     for cell in asked.cells:
-        frame = paths(asked, cell)
-        if frame is None or frame.empty:
-            continue
-        done = frame[frame["outcome"] == "converged"]
-        axes = [a["name"] for a in cell["axes"] if a["kind"] == "parameter" and len(a["values"]) > 1]
-        groups = done.groupby(axes) if axes else [((), done)]
-        for at, group in groups:
-            ratio = np.array([detour(path) for path in group["path"]])
-            ratio = ratio[np.isfinite(ratio)]
-            if len(ratio) < 2:
+        groups: dict[tuple[tuple[str, float], ...], list[float]] = {}
+        for path in paths(asked, cell):
+            if path.outcome == CONVERGED:
+                groups.setdefault(path.at, []).append(detour(path.points))
+        for at, ratios in groups.items():
+            known = np.array([ratio for ratio in ratios if np.isfinite(ratio)])
+            if len(known) < 2:
                 continue
-            told = over_starts(ratio[:, None], lambda drawn: np.median(drawn[..., 0], axis=-1))
+            told = over_starts(known[:, None], lambda drawn: np.median(drawn[..., 0], axis=-1))
             above = beyond(told.low, told.high, most)
             holds = above if not straight or above is None else not above
-            words = ", ".join(f"{n} {v:g}" for n, v in zip(axes, np.atleast_1d(at), strict=True))
-            case = f"{label(cell)}{', ' + words if words else ''}"
+            case = f"{label(cell)}{''.join(f', {name} {value:g}' for name, value in at)}"
             found.append(Evidence(case, f"{case}: length of the path over the straight distance", *told, holds=holds))
     return found
 
@@ -59,10 +56,10 @@ def _weigh_steps(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
         line = asked.results.surface(cell["problem"]["surface"])
-        frame = paths(asked, cell)
-        if line is None or frame is None or cell["problem"]["dim"] != 1:
+        if line is None or cell["problem"]["dim"] != 1:
             continue
-        powers = [_power(path[:, 0], line["x0"].to_numpy(float), line["g0"].to_numpy(float)) for path in frame["path"]]
+        x, slope = line["x0"].to_numpy(float), line["g0"].to_numpy(float)
+        powers = [_power(path.points[:, 0], x, slope) for path in paths(asked, cell)]
         powers = np.array([power for power in powers if np.isfinite(power)])
         if len(powers) < 2:
             continue

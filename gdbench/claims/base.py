@@ -1,7 +1,8 @@
 """What a rule is, what it finds, and how findings become a verdict.
 
-A claim of a suite has one or more tests. Each asks a rule for evidence: one number a case, with its interval where there
-is one, and whether the claim holds there. Nobody writes a verdict down; it follows from the evidence (``verdict_of``).
+A claim of a suite has one or more tests. Each asks a rule for evidence: one number a case, with its interval where
+there is one, and whether the claim holds there. Nobody writes a verdict down: it follows from the evidence
+(``verdict_of``).
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Asked:
     settings: Mapping[str, Any]
     before: Mapping[str, str] = field(default_factory=dict)
 
-    def at_best(self, cell: Mapping[str, Any], columns: Sequence[str] = (), at: Mapping[str, float] | None = None) -> Any:
+    def at_best(
+        self, cell: Mapping[str, Any], columns: Sequence[str] = (), at: Mapping[str, float] | None = None
+    ) -> Any:
         """The held-out descents of a cell at its best setting, where ``at`` fixes the problem's parameters.
 
         All descents at that setting where none are held out (one start).
@@ -104,7 +107,7 @@ class Rule:
 
     Attributes:
         name: name in the catalogue.
-        number: what the number of a case is, with its unit.
+        number: what the number of a case is, with its unit; names of settings in braces stand for their values.
         decides: when the claim holds in a case, one sentence.
         weigh: (what is asked) -> the evidence, a case each; none where the cells do not tell.
         settings: what a suite may set.
@@ -135,20 +138,38 @@ def setting_faults(rule: Rule, given: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def verdict_of(evidence: Sequence[Evidence]) -> tuple[str, list[str]]:
-    """The verdict, and the conditions under which a claim holds that does not always.
+def conditions_of(evidence: Sequence[Evidence]) -> dict[str, bool | None]:
+    """Whether a claim holds under each condition of a test.
 
-    Cases of one condition stand together: it holds where all of them do, fails where one does, and is open otherwise.
-    *Shown*: every condition holds. *Only when*: some hold. *Refuted*: none holds, and one fails. *Not decided*: the
-    rest.
+    It fails under a condition where it fails in one of its cases, holds where it fails in none and at least half of
+    them tell that it holds, and is open otherwise.
     """
     groups: dict[str, list[bool | None]] = {}
     for one in evidence:
         groups.setdefault(one.when, []).append(one.holds)
-    holding = [when for when, found in groups.items() if all(found)]
-    if holding:
-        return (SHOWN, []) if len(holding) == len(groups) else (ONLY, holding)
-    return (REFUTED, []) if any(False in found for found in groups.values()) else (OPEN, [])
+    return {
+        when: False if False in found else True if 2 * found.count(True) >= len(found) else None
+        for when, found in groups.items()
+    }
+
+
+def verdict_of(tests: Sequence[Sequence[Evidence]]) -> tuple[str, list[str]]:
+    """The verdict on a claim from the evidence of its tests, and the conditions of one that does not always hold.
+
+    *Shown*: it holds under every condition of every test. *Only when*: under some. *Refuted*: under none, and it fails
+    under one. *Not decided*: otherwise. A test without evidence is open. The conditions are those of the tests that
+    hold under some alone; where every test holds or fails as a whole, those of the tests that hold.
+    """
+    told = [conditions_of(evidence) or {"": None} for evidence in tests]
+    flat = [holds for found in told for holds in found.values()]
+    if all(flat):
+        return SHOWN, []
+    if not any(flat):
+        return (REFUTED, []) if False in flat else (OPEN, [])
+    partly = [found for found in told if not all(found.values())]
+    names = [when for found in partly for when, holds in found.items() if holds]
+    names = names or [when for found in told for when, holds in found.items() if holds]
+    return ONLY, list(dict.fromkeys(names))
 
 
 def share_of(holds: np.ndarray) -> tuple[float, float, float]:

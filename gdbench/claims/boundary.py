@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting, label, rates_of, share_of
+from gdbench.figures.choose import failed
+from gdbench.figures.choose import known as known_values
 from gdbench.measures.base import CONVERGED
 from gdbench.theory.of_cell import known_of
 
@@ -19,32 +21,27 @@ def _weigh(asked: Asked) -> list[Evidence]:
             continue
         edge = float(known.boundary())
         frame = asked.table(cell, "outcome", "settle_step")
-        rate, settles = frame[RATE].to_numpy(float), frame["settle_step"].notna().to_numpy()
-        share = np.array([settles[rate == value].mean() for value in np.unique(rate)])
-        good = share >= 0.5
-        if not good.any() or good.all() or not (rates[0] < edge < rates[-1]):
+        rate, settled = frame[RATE].to_numpy(float), known_values(frame, "settle_step")
+        settles, leaves = (
+            np.array([ended[rate == value].mean() for value in np.unique(rate)]) for ended in (settled, failed(frame))
+        )
+        good, lost = np.flatnonzero(settles >= 0.5), np.flatnonzero(leaves >= 0.5)
+        if not len(good) or not len(lost) or lost[0] <= good[-1]:
             continue
-        last = int(np.flatnonzero(good)[-1])
-        if last == len(rates) - 1:
-            continue
-        low, high = rates[last], rates[last + 1]
-        # A float32 axis holds rounded rates.
-        holds = bool(low * (1 - 1e-6) <= edge <= high * (1 + 1e-6))
-        found.append(Evidence("at 2/L", f"{label(cell)}: last rate that settles, theory {edge:.4g}",
+        # Close to the boundary a budget does not tell: a descent neither arrives nor leaves.
+        low, high = float(rates[good[-1]]), float(rates[lost[0]])
+        holds = low * (1 - 1e-6) <= edge <= high * (1 + 1e-6)  # a float32 axis holds rounded rates
+        found.append(Evidence(f"at {edge:.4g} for {label(cell)}", f"{label(cell)}: theory {edge:.4g}",
                               float(np.sqrt(low * high)), low, high, holds))  # fmt: skip
-        beyond = rate > edge * (1 + 1e-6)
-        arrived = frame["outcome"].to_numpy()[beyond] == CONVERGED
-        found.append(Evidence("above 2/L", f"{label(cell)}: share that converges above theory's boundary",
-                              *share_of(arrived), holds=not arrived.any()))  # fmt: skip
     return found
 
 
 RULE = Rule(
     name="boundary",
-    number="largest learning rate that settles (between two of the grid)",
+    number="stability boundary, between the last rate that settles and the first that diverges",
     decides=(
-        "Theory's stability boundary (2/L for gradient descent) lies between the last learning rate at which half of "
-        "the descents settle and the next one of the grid, and above it no descent converges."
+        "Theory's stability boundary (2/L for gradient descent) lies between the last learning rate of the grid at "
+        "which half of the descents settle and the first at which half of them diverge."
     ),
     weigh=_weigh,
 )
@@ -66,17 +63,26 @@ def _weigh_sides(asked: Asked) -> list[Evidence]:
         for name, side in (("below", rate < edge * (1 - 1e-6)), ("above", rate > edge * (1 + 1e-6))):
             if side.any():
                 sides.setdefault(name, []).append(arrived[side])
-    words = {"below": "the rate is below 2/L", "above": "the rate is above 2/L"}
+    converge, chosen = asked.settings["converge"], asked.settings["side"]
     return [
-        Evidence(words[name], f"share that converges, {words[name]}", *share_of(arrived), holds=bool(arrived.all()))
-        for name, parts in sides.items() for arrived in [np.concatenate(parts)]
+        Evidence(WORDS[name], f"share that converges where {WORDS[name]}", *share_of(arrived),
+                 holds=bool(arrived.all() if converge else not arrived.any()))
+        for name, parts in sides.items() if chosen in ("both", name) for arrived in [np.concatenate(parts)]
     ]  # fmt: skip
 
 
+WORDS = {"below": "the rate is below 2/L", "above": "the rate is above 2/L"}
+
 SIDES = Rule(
-    name="both-sides",
+    name="sides-of-boundary",
     number="share that converges",
-    decides="Every descent converges on this side of theory's stability boundary (2/L for gradient descent).",
+    decides=(
+        "Every descent on this side of theory's stability boundary (2/L for gradient descent) converges; or none, "
+        "where the claim says that they do not."
+    ),
     weigh=_weigh_sides,
-    settings={"axis": Setting((str,), "the axis of the rate", RATE)},
+    settings={
+        "side": Setting((str,), "which side is looked at", "both", ("both", "below", "above")),
+        "converge": Setting((bool,), "whether descents are said to converge", True),
+    },
 )

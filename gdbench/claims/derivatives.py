@@ -8,6 +8,7 @@ import numpy as np
 from pandas import DataFrame
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting
+from gdbench.figures.choose import floats, keep
 
 EXACT = 1e-9
 """Error of a slope that counts as none, in float64."""
@@ -36,7 +37,7 @@ def _weigh_slopes(asked: Asked) -> list[Evidence]:
             measured = float(line["g0"].iloc[place])
             right = bool(abs(line["x0"].iloc[place] - x) < EXACT and abs(measured - slope) <= EXACT)
             case = f"{problem['label']}: slope at x = {x:g}, said to be {slope:g}"
-            found.append(Evidence(f"{problem['label']} at {x:g}", case, measured, holds=right))
+            found.append(Evidence(f"the slopes of {problem['label']}", case, measured, holds=right))
     return found
 
 
@@ -63,7 +64,9 @@ def _weigh_quotient(asked: Asked) -> list[Evidence]:
         here, ahead = (int(np.argmin(np.abs(at - place))) for place in (x, x + h))
         measured = float((line["f"].iloc[ahead] - line["f"].iloc[here]) / (at[ahead] - at[here]))
         case = f"{problem['label']}: (f(x + h) − f(x))/h at x = {x:g}, h = {h:g}, said to be {said:g}"
-        found.append(Evidence(f"{problem['label']} with step {h:g}", case, measured, holds=abs(measured - said) < 1e-6))
+        found.append(
+            Evidence(f"the quotients of {problem['label']}", case, measured, holds=abs(measured - said) < 1e-6)
+        )
     return found
 
 
@@ -96,7 +99,7 @@ def _weigh_limit(asked: Asked) -> list[Evidence]:
                 if known.sum() < 3:
                     continue
                 slope = float(np.polyfit(np.log(h[known]), np.log(error[known]), 1)[0])
-                sides = "the step stays above √ε, where rounding takes over" if name == "above" else "the step is below √ε"
+                sides = f"the step is {name} √ε{', where rounding takes over' if name == 'above' else ''}"
                 case = f"{problem['label']}, {dtype}: power of h that the error goes with, h {name} √ε = {turn:.1e}"
                 found.append(Evidence(sides, case, slope, holds=slope > 0.5))
     return found
@@ -152,11 +155,13 @@ def _directions(asked: Asked) -> list[tuple[dict[str, Any], DataFrame]]:
 def _weigh_partials(asked: Asked) -> list[Evidence]:
     found = []
     for problem, frame in _directions(asked):
-        partial = frame[frame["kind"] == "partial"]
-        size = np.maximum(partial["norm"].to_numpy(float), 1e-300)
-        error = np.abs(partial["slope"].to_numpy(float) - partial["quotient"].to_numpy(float)) / size
+        partial = keep(frame, frame["kind"] == "partial")
+        size = np.maximum(floats(partial, "norm"), 1e-300)
+        error = np.abs(floats(partial, "slope") - floats(partial, "quotient")) / size
         case = f"{problem['label']}: largest difference of {len(partial)} partial derivatives from their quotients"
-        found.append(Evidence(problem["label"], case, float(error.max()), holds=bool(error.max() < asked.settings["most"])))
+        found.append(
+            Evidence(problem["label"], case, float(error.max()), holds=bool(error.max() < asked.settings["most"]))
+        )
     return found
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from pandas import DataFrame
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting, beyond, label, share_of
-from gdbench.measures.base import converged
+from gdbench.measures.base import CONVERGED, converged
 
 LAST = 16
 """Iterates that tell whether a descent rests."""
 
 
-def paths(asked: Asked, cell: dict[str, Any]) -> Any:
-    """The descents of a cell whose path is stored, ``path`` as an array [points, dim]."""
-    if "path" not in asked.results.table(["cell"], []).columns and not cell.get("paths"):
-        return None
-    frame = asked.table(cell, "outcome", "steps", "path", "distance")
-    frame = frame[frame["path"].notna()].copy()
-    dim = cell["problem"]["dim"]
-    frame["path"] = [np.asarray(path, float).reshape(-1, dim) for path in frame["path"]]
-    return frame
+class Path(NamedTuple):
+    """A stored path with the outcome of its descent and the values of the problem's parameters."""
+
+    points: np.ndarray
+    outcome: str
+    at: tuple[tuple[str, float], ...]
+
+
+def paths(asked: Asked, cell: dict[str, Any]) -> list[Path]:
+    """The stored paths of a cell, each as points [points, dim]."""
+    if not cell["paths"]:
+        return []
+    frame = asked.table(cell, "outcome", "path")
+    names = [axis["name"] for axis in cell["axes"] if axis["kind"] == "parameter" and len(axis["values"]) > 1]
+    found = []
+    for i in np.flatnonzero(frame["path"].notna().to_numpy(dtype=bool)):
+        points = np.asarray(frame["path"].iloc[i], float).reshape(-1, cell["problem"]["dim"])
+        at = tuple((name, float(frame[name].iloc[i])) for name in names)
+        found.append(Path(points, str(frame["outcome"].iloc[i]), at))
+    return found
 
 
 def _weigh_stays(asked: Asked) -> list[Evidence]:
@@ -53,10 +65,10 @@ def _weigh_arrives(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
         frame = asked.at_best(cell, ["distance"])
-        distance = frame["distance"].to_numpy(float, na_value=np.inf)
+        furthest = float(frame["distance"].to_numpy(float, na_value=np.inf).max())
         what = "largest distance to the minimizer at the best rate"
-        found.append(Evidence(label(cell), f"{label(cell)}: {what}", float(distance.max()),
-                              holds=bool(converged(frame).all() and distance.max() <= asked.settings["within"])))  # fmt: skip
+        holds = bool(converged(frame).all()) and furthest <= asked.settings["within"]
+        found.append(Evidence(label(cell), f"{label(cell)}: {what}", furthest, holds=holds))
     return found
 
 
@@ -72,14 +84,11 @@ ARRIVES = Rule(
 def _weigh_rests(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
-        frame = paths(asked, cell)
-        if frame is None or frame.empty or cell["problem"]["dim"] != 1:
-            continue
-        for _, row in frame.iterrows():
-            last = row["path"][-LAST:, 0]
+        for path in paths(asked, cell) if cell["problem"]["dim"] == 1 else []:
+            last = path.points[-LAST:, 0]
             low, high = float(last.min()), float(last.max())
-            rests = bool(high - low <= 1e-6 and row["outcome"] == "converged")
-            case = f"{label(cell)} from {row['path'][0, 0]:g}: where the last {LAST} steps lie"
+            rests = high - low <= 1e-6 and path.outcome == CONVERGED
+            case = f"{label(cell)} from {path.points[0, 0]:g}: where the last {LAST} iterates lie"
             found.append(Evidence(label(cell), case, float(last[-1]), low, high, rests))
     return found
 
@@ -98,7 +107,8 @@ def _weigh_elsewhere(asked: Asked) -> list[Evidence]:
         outcome = asked.at_best(cell)["outcome"].to_numpy()
         share, low, high = share_of(outcome == "trapped")
         case = f"{label(cell)}: share of the starts that rest above the global minimum, at the best setting"
-        found.append(Evidence(label(cell), case, share, low, high, beyond(low, high, asked.settings["more_than"])))
+        holds = beyond(low, high, asked.settings["more_than"])
+        found.append(Evidence(f"on {cell['problem']['label']}", case, share, low, high, holds))
     return found
 
 
@@ -116,8 +126,10 @@ def _weigh_solves(asked: Asked) -> list[Evidence]:
     for cell in asked.cells:
         frame = asked.table(cell, "outcome")
         names = [a["name"] for a in cell["axes"] if a["kind"] in ("hyperparameter", "parameter")]
-        share = frame.assign(_c=converged(frame)).groupby(names)["_c"].mean().max() if names else converged(frame).mean()
-        found.setdefault(cell["optimizer"]["label"], []).append(bool(share > 0.5))
+        settings = DataFrame({name: frame[name].to_numpy(float) for name in names} | {"share": converged(frame)})
+        shares = settings.groupby(names).agg({"share": "mean"}) if names else settings
+        best = float(np.max(shares["share"].to_numpy(float))) if names else float(converged(frame).mean())
+        found.setdefault(cell["optimizer"]["label"], []).append(bool(best > 0.5))
     return [
         Evidence(name, f"{name}: share of {len(solved)} problems that it solves at its best setting",
                  float(np.mean(solved)), holds=all(solved))

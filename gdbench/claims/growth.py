@@ -91,7 +91,7 @@ def _weigh(asked: Asked) -> list[Evidence]:
 
 RULE = Rule(
     name="growth",
-    number="growth with the dimension",
+    number="{form} growth of {of} with the dimension",
     decides=(
         "The fitted exponent p of nᵖ, or base b of bⁿ (least squares of the logarithm of the medians), lies within the "
         "bounds that the claim names, with its 95% bootstrap interval over the starts."

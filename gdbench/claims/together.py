@@ -6,11 +6,12 @@ from gdbench.claims.base import OPEN, SHOWN, Asked, Evidence, Rule, Setting
 
 
 def _weigh(asked: Asked) -> list[Evidence]:
-    told = [(name, asked.before[name]) for name in asked.settings["claims"] if name in asked.before]
-    return [
-        Evidence(name, f"{name}: {verdict}", float(verdict == SHOWN), holds=None if verdict == OPEN else verdict == SHOWN)
-        for name, verdict in told
-    ]
+    found = []
+    for name in asked.settings["claims"]:
+        verdict = asked.before.get(name, OPEN)
+        shown = verdict == SHOWN
+        found.append(Evidence(name, f"{name}: {verdict}", float(shown), holds=None if verdict == OPEN else shown))
+    return found
 
 
 RULE = Rule(

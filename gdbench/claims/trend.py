@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pandas import DataFrame
 from scipy.stats import rankdata
@@ -22,9 +24,9 @@ MEASURES = {
 
 SIDES = {
     "all": "",
-    "stable": "up to 2/L",
-    "below": "below the best rate",
-    "above": "above the best rate",
+    "stable": "the rate lies below 2/L",
+    "below": "the rate lies below the best one",
+    "above": "the rate lies above the best one",
 }  # fmt: skip
 
 
@@ -62,18 +64,20 @@ def _correlation(values: np.ndarray, mean: bool) -> np.ndarray:
         return np.where(norm > 0, (ranks * place).sum(axis=-1) / np.where(norm > 0, norm, 1.0), 0.0)
 
 
-def _within(cell: dict, frame: DataFrame, axis: str, side: str) -> np.ndarray:
+def _within(cell: dict[str, Any], frame: DataFrame, axis: str, side: str) -> np.ndarray:
     """Which places of the axis take part."""
     places = rates_of(cell, axis)
     assert places is not None
     if side in ("below", "above"):
         found = by_rate(frame)
-        best = places[0] if found is None else float(found.index[found.attrs["best"]])
+        if found is None or not (found["share"].to_numpy(float) >= 0.5).any():
+            return np.zeros(len(places), dtype=bool)  # no rate is the best where none works
+        best = float(found.index[found.attrs["best"]])
         return places <= best * (1 + 1e-9) if side == "below" else places >= best * (1 - 1e-9)
     if side == "stable":
         known = known_of(cell, {})
-        return places < float(known.boundary()) if known is not None else places == places
-    return places == places
+        return places < float(known.boundary()) if known is not None else np.ones(len(places), dtype=bool)
+    return np.ones(len(places), dtype=bool)
 
 
 def _weigh(asked: Asked) -> list[Evidence]:
@@ -104,7 +108,7 @@ FEWEST = 4
 
 RULE = Rule(
     name="trend",
-    number="rank correlation of a measure with an axis",
+    number="rank correlation of {measure} with {axis}",
     decides=(
         "The measure's summary over the starts rises (or falls, as the claim says) along the axis: Spearman's rank "
         "correlation between them lies above (below) 0 with its 95% bootstrap interval over the starts."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pandas import DataFrame
 
 from gdbench.catalogue import gather
 from gdbench.claims.base import MOST_CONDITIONS, ONLY, Asked, Evidence, Rule, verdict_of
@@ -14,6 +15,7 @@ from gdbench.figures.style import number
 
 if TYPE_CHECKING:
     from gdbench.figures.base import Results
+
 
 @dataclass(frozen=True)
 class Weighed:
@@ -24,17 +26,22 @@ class Weighed:
     evidence: list[Evidence]
 
     @property
+    def what(self) -> str:
+        """What the numbers are."""
+        return self.rule.number.format(**self.settings)
+
+    @property
     def text(self) -> str:
         """What the numbers say, in a few words."""
         values = np.array([one.value for one in self.evidence], dtype=float)
         if not len(values):
-            return f"{self.rule.number}: no case"
+            return f"{self.what}: not measured"
         if len(values) == 1:
             one = self.evidence[0]
             between = f" ({number(one.low)} to {number(one.high)})" if np.isfinite([one.low, one.high]).all() else ""
-            return f"{self.rule.number}: {number(one.value)}{between}"
+            return f"{self.what}: {number(one.value)}{between}"
         low, high = (number(float(end)) for end in (np.nanmin(values), np.nanmax(values)))
-        return f"{self.rule.number}: {low if low == high else f'{low} to {high}'} ({len(values)} cases)"
+        return f"{self.what}: {low if low == high else f'{low} to {high}'} in {len(values)} cases"
 
 
 @dataclass(frozen=True)
@@ -63,27 +70,47 @@ class Judged:
         """The verdict in words."""
         if self.verdict != ONLY:
             return self.verdict
-        few = len(self.conditions) <= MOST_CONDITIONS
-        every = len({one.when for test in self.tests for one in test.evidence})
-        return f"{ONLY}: {'; '.join(self.conditions)}" if few else f"{ONLY}: {len(self.conditions)} of {every} cases"
+        if len(self.conditions) <= MOST_CONDITIONS:
+            return f"{ONLY} {'; '.join(self.conditions)}"
+        return f"{ONLY} (in {len(self.conditions)} of {len({one.when for one in self.evidence})} cases)"
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        """All cases of all tests."""
+        return [one for test in self.tests for one in test.evidence]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Cases that speak for the claim, against it, and that do not tell."""
+        holds = [one.holds for one in self.evidence]
+        return holds.count(True), holds.count(False), holds.count(None)
 
 
 def judge(results: Results) -> list[Judged]:
     """Weigh every claim of a run's suite, in its order; none where it claims nothing."""
+    if "claims" in results.memo:
+        return results.memo["claims"]
     rules, found = gather("gdbench.claims", Rule), []
     cells = ran(results) if results.suite.get("claim") else []
     before: dict[str, str] = {}
     for claim in results.suite.get("claim", ()):
         tests = [_weigh(results, cells, rules[test["rule"]], test, before) for test in claim["tests"]]
-        # A test without any evidence leaves the claim open there.
-        evidence = [one for test in tests for one in test.evidence or [_nothing(test)]]
-        found.append(Judged(claim, tests, *verdict_of(evidence)))
+        found.append(Judged(claim, tests, *verdict_of([test.evidence for test in tests])))
         before[claim["name"]] = found[-1].verdict
+    results.memo["claims"] = found
     return found
 
 
-def _nothing(test: Weighed) -> Evidence:
-    return Evidence(f"{test.rule.name}: nothing was measured", "", float("nan"))
+def claims_frame(results: Results) -> DataFrame:
+    """The claims of a run: ``claim``, ``says``, ``number``, ``verdict``, ``figure``, and the number of cases that speak
+    ``for`` it, ``against`` it, and that leave it ``open``.
+    """
+    rows = [
+        {"claim": one.claim["name"], "says": one.claim["says"], "number": one.number, "verdict": one.words,
+         "figure": one.claim["figure"], **dict(zip(("for", "against", "open"), one.counts, strict=True))}
+        for one in judge(results)
+    ]  # fmt: skip
+    return DataFrame(rows, columns=["claim", "says", "number", "verdict", "figure", "for", "against", "open"])
 
 
 def _weigh(

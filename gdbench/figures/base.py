@@ -45,6 +45,15 @@ class Results(Protocol):
         """A row a descent."""
         ...
 
+    @property
+    def timing(self) -> list[dict[str, Any]]:
+        """Seconds and descents of every cell that ran here."""
+        ...
+
+    def directions(self, problem: str) -> DataFrame | None:
+        """A problem's slopes along unit vectors, where its experiment asked for them."""
+        ...
+
     def surface(self, problem: str) -> DataFrame | None:
         """A problem's values on a regular grid, for one and two dimensions."""
         ...

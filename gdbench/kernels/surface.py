@@ -79,9 +79,9 @@ def directions(problem: Problem, count: int) -> pd.DataFrame | None:
         count: random directions in all, shared among ``PLACES`` points drawn from the box.
 
     Returns:
-        A row a direction v: ``place``, ``kind`` ("partial", "random", "gradient", "opposite"), ``slope`` (gradient · v),
-        ``quotient`` ((f(x + h v) − f(x − h v))/2h), ``norm`` (length of the gradient there). None without a box, for
-        pytrees and for stochastic problems.
+        A row a direction v: ``place``, ``kind`` ("partial", "random", "gradient", "opposite"), ``slope``
+        (gradient · v), ``quotient`` ((f(x + h v) − f(x − h v))/2h), ``norm`` (length of the gradient there). None
+        without a box, for pytrees and for stochastic problems.
     """
     if problem.box is None or problem.template is not None or problem.stochastic:
         return None

@@ -141,7 +141,7 @@ def _swing(x, data, parameters):
 
 @problem_family()
 def swing() -> Problem:
-    """-cos t, the position of a mass on a spring at time t: its slope is the velocity, that slope's the acceleration."""
+    """-cos t, where a mass on a spring is at time t: the slope is its velocity, the slope of that its acceleration."""
     return Problem(
         name="swing",
         objective=_swing,
