@@ -15,6 +15,7 @@ from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import RECORD, best_setting, floats, keep, ran, rows, shown_on, where
 from gdbench.figures.lines import QUANTILES, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
+from gdbench.figures.style import own
 from gdbench.measures.base import converged, cost_at_settle
 
 FEWEST = 3
@@ -104,8 +105,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
         low, middle, high = (np.clip(floats(group, name), bottom, top * 1e3) for name in ("low", "median", "high"))
-        ax.plot(group["dim"], middle, **{**style, "marker": "o", "ms": 3.5})
-        ax.vlines(group["dim"], low, high, color=style["color"], lw=1, alpha=0.5)
+        own(ax.plot(group["dim"], middle, **{**style, "marker": "o", "ms": 3.5}), str(label))
+        own(ax.vlines(group["dim"], low, high, color=style["color"], lw=1, alpha=0.5), str(label))
     ax.set(xlabel="dimension n", ylabel="cost to converge (evaluations)")
     tick_plain(ax.xaxis)
     tick_plain(ax.yaxis)

@@ -13,7 +13,7 @@ from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.lines import legend_layout, run_styles
 from gdbench.figures.scale import tick_plain
-from gdbench.figures.style import line_handles
+from gdbench.figures.style import line_handles, own, own_entries
 
 PARTS = ("compile", "first", "steady")
 WHOLE: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5, "mfc": "white"}
@@ -84,9 +84,9 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     ax.set(xlim=(lanes.min() / 1.5, lanes.max() * 1.5), ylim=(np.nanmin(speed) / 2, np.nanmax(speed) * 2))
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         colour = frame.attrs["styles"][label]["color"]
-        ax.vlines(group["descents"], group["whole"], group["steady"], color=colour, lw=0.8, alpha=0.6)
-        ax.plot(group["descents"], group["steady"], color=colour, gid="steady", **STEADY)
-        ax.plot(group["descents"], group["whole"], color=colour, gid="whole", **WHOLE)
+        own(ax.vlines(group["descents"], group["whole"], group["steady"], color=colour, lw=0.8, alpha=0.6), str(label))
+        own(ax.plot(group["descents"], group["steady"], color=colour, gid="steady", **STEADY), str(label))
+        own(ax.plot(group["descents"], group["whole"], color=colour, gid="whole", **WHOLE), str(label))
     ax.grid(True, which="major", color="0.9", lw=0.6)
     ax.set_axisbelow(True)
     tick_plain(ax.xaxis)
@@ -101,7 +101,8 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
         Line2D([], [], color="0.3", **WHOLE, label="with compiling and the first run"),
     ]
     columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
-    picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    legend = picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    own_entries(legend, frames[0].attrs["texts"])
 
 
 FIGURE = Figure(
