@@ -192,6 +192,13 @@ def _told_apart(picture: Picture) -> Iterator[None]:
             artist.set_gid(gid)
 
 
+def shown_in(picture: Picture) -> list[str]:
+    """Labels of the optimizers whose artists a picture marks, in the order of the run."""
+    owners = [owner for artist in picture.findobj() if (owner := owner_of(artist))]
+    marked = {label for owner in owners for label in owner.optimizers}
+    return [label for label in picture.optimizers if label in marked]
+
+
 def _id_of(artist: Artist, count: int, picture: Picture) -> str | None:
     owner = owner_of(artist)
     if owner is None:
