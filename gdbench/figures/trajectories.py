@@ -124,8 +124,10 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         x = group["x0"].to_numpy()
         y = np.interp(x, ground.axes[0], ground.values, np.nan, np.nan) if flat else group["x1"].to_numpy()
         style = frame.attrs["styles"][label]
-        thin = {**_thin(style), "path_effects": halo(2.4, "white")}
-        own(ax.plot(x, y, marker="o", ms=2.6, mew=0, lw=1.3, gid="path", **thin), str(label))
+        own(ax.plot(x, y, lw=1.3, path_effects=halo(2.4, "white"), gid="path", **_thin(style)), str(label))
+        # The halo of points is drawn as points: as an effect it would write each one out in full.
+        for size, colour in ((5.0, "white"), (2.6, style["color"])):
+            own(ax.plot(x, y, ls="", marker="o", ms=size, mew=0, color=colour), str(label))
         end = ax.plot(x[-1:], y[-1:], marker="s", ms=5, mec="white", mew=0.7, ls="", color=style["color"], zorder=6)
         own(end, str(label))
     first = frame.iloc[0]

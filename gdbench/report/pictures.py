@@ -39,7 +39,7 @@ SMALL = 24_000
 LARGE = 90_000
 """The same of a picture's SVG of which the page draws it, so that the filter acts inside of it."""
 
-INSIDE_ROOM = 700_000
+INSIDE_ROOM = 600_000
 """Characters of such SVGs that one page holds; what is beyond is shown as a still picture."""
 
 PIXELS = 96
