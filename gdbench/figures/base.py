@@ -19,7 +19,7 @@ from matplotlib.figure import Figure as Canvas
 from pandas import DataFrame
 
 from gdbench.errors import GdbenchError
-from gdbench.figures.style import RC, own, owner_of
+from gdbench.figures.style import RC, belongs, owner_of
 
 MOST_PANELS = 12
 """Panels in one picture; further ones go to the next."""
@@ -139,7 +139,7 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
             figure.draw(ax, frame)
             ax.set_title(frame.attrs.get("title", ""))
             if "cell" in case:
-                own(ax, next(cell["optimizer"]["label"] for cell in results.cells if cell["id"] == case["cell"]))
+                belongs(ax, next(cell["optimizer"]["label"] for cell in results.cells if cell["id"] == case["cell"]))
         _hide_inner_labels(axes)
         # A letter of the heading is about 0.085 inches wide.
         letters = int(picture.get_size_inches()[0] / 0.085)
@@ -245,7 +245,7 @@ def _hide_inner_labels(axes: list[Axes]) -> None:
             if spec is not None and not spec.is_first_col():
                 ax.set_ylabel("")
             elif spec is not None and spec.get_gridspec().ncols > 1:
-                own(ax.yaxis.label)
+                belongs(ax.yaxis.label)
     if len({ax.get_xlabel() for ax in axes}) == 1:
         columns = {}
         for ax in axes:
@@ -254,7 +254,7 @@ def _hide_inner_labels(axes: list[Axes]) -> None:
         for stack in columns.values():
             for ax in stack[:-1]:
                 ax.set_xlabel("")
-            own([ax.xaxis.label for ax in stack[-1:] if len(stack) > 1])
+            belongs([ax.xaxis.label for ax in stack[-1:] if len(stack) > 1])
 
 
 def _stem(figure: Figure, results: Results, case: dict[str, Any]) -> str:

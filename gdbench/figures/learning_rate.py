@@ -34,7 +34,7 @@ from gdbench.figures.choose import (
 )
 from gdbench.figures.lines import BAND, band, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
-from gdbench.figures.style import number, own
+from gdbench.figures.style import belongs, number
 from gdbench.measures.base import converged
 from gdbench.measures.usable_width import usable_rates
 
@@ -121,8 +121,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
         low, middle, high = (np.clip(floats(group, name), bottom, beyond) for name in ("low", "median", "high"))
-        own(ax.fill_between(group[RATE], low, high, color=style["color"], **BAND), str(label))
-        own(ax.plot(group[RATE], middle, label=label, **style), str(label))
+        belongs(ax.fill_between(group[RATE], low, high, color=style["color"], **BAND), str(label))
+        belongs(ax.plot(group[RATE], middle, label=label, **style), str(label))
     if frame.attrs["tolerance"]:
         ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
     rates = frame[RATE]
@@ -183,7 +183,7 @@ def _draw_strip(ax: Axes, frame: DataFrame) -> None:
     for row, label in enumerate(labels):
         group, colour = keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"]
         _paint_failed(strip, row, group, colour)
-        own(_paint_usable(strip, row, group, colour), label)
+        belongs(_paint_usable(strip, row, group, colour), label)
 
 
 def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
@@ -196,7 +196,7 @@ def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
         bar.set_gid("failed")
         # Crisp edges: else light would shine through between neighbours of one colour.
         bar.set_antialiased(False)
-        own(bar, str(group["optimizer"].iloc[0]))
+        belongs(bar, str(group["optimizer"].iloc[0]))
 
 
 def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> list[Artist]:

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from pandas import DataFrame
 
 from gdbench.figures.base import Picture, Results
-from gdbench.figures.style import line_handles, number, optimizer_style, own_entries
+from gdbench.figures.style import entries_belong, line_handles, number, optimizer_style
 
 BAND: dict[str, Any] = {"alpha": 0.17, "linewidth": 0}
 QUANTILES = (0.2, 0.5, 0.8)
@@ -90,4 +90,4 @@ def legend(picture: Picture, frames: list[DataFrame], extra: Sequence[Artist]) -
     handles = [*line_handles(texts, frames[0].attrs["styles"]), *extra]
     columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
     entries = picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
-    own_entries(entries, texts)
+    entries_belong(entries, texts)

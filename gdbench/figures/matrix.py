@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from pandas import DataFrame
 
 from gdbench.figures.choose import floats
-from gdbench.figures.style import own
+from gdbench.figures.style import belongs
 
 COLOURS = "PuOr"
 """Orange for the row, purple for the column; told apart under every common colour blindness."""
@@ -48,12 +48,12 @@ def draw_matrix(ax: Axes, frame: DataFrame, limits: tuple[float, float], row: st
         ]
         if sure:
             cell.append(ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, lw=1.1, gid="sure")))
-        own(cell, rows[i], columns[j])
+        belongs(cell, rows[i], columns[j])
     ax.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     ax.set_xticks(range(shape[1]), columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=7)
     ax.set_yticks(range(shape[0]), rows, fontsize=7)
     for name, text in zip([*columns, *rows], [*ax.get_xticklabels(), *ax.get_yticklabels()], strict=True):
-        own(text, name)
+        belongs(text, name)
     ax.tick_params(length=0)
     ax.set_ylabel(row)
     notes = [frame.attrs[name] for name in ("hidden", "note") if frame.attrs.get(name)]

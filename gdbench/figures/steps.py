@@ -15,7 +15,7 @@ from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison
 from gdbench.figures.lines import BAND
 from gdbench.figures.over_problems import over_families
-from gdbench.figures.style import line_handles, own, own_entries
+from gdbench.figures.style import belongs, entries_belong, line_handles
 
 MOST_BANDS = 4
 """Curves whose bands can be told apart; of more the interval is drawn at the right edge only."""
@@ -33,9 +33,9 @@ def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
     for i, (label, group) in enumerate(groups):
         style = frame.attrs["styles"][label]
         at, low, high = floats(group, x), floats(group, "low"), floats(group, "high")
-        own(ax.plot(at, floats(group, "share"), drawstyle="steps-post", label=str(label), **style), str(label))
+        belongs(ax.plot(at, floats(group, "share"), drawstyle="steps-post", label=str(label), **style), str(label))
         if len(groups) <= MOST_BANDS:
-            own(ax.fill_between(at, low, high, step="post", color=style["color"], **BAND), str(label))
+            belongs(ax.fill_between(at, low, high, step="post", color=style["color"], **BAND), str(label))
         elif np.isfinite(low[-1]):
             edge = {
                 "transform": ax.get_yaxis_transform(),
@@ -45,7 +45,7 @@ def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
                 "marker": "_",
             }
             bar = ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], ms=3, **edge)
-            own(bar, str(label))
+            belongs(bar, str(label))
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="y", lw=0.4, color="0.9")
@@ -71,7 +71,7 @@ def side_legend(ax: Axes, texts: dict[str, str], frame: DataFrame, title: str) -
         handles=handles, loc="upper left", bbox_to_anchor=(beside(frame), 1.02), fontsize=7, title=title,
         title_fontsize=7, borderaxespad=0, alignment="left", handlelength=2.4,
     )  # fmt: skip
-    own_entries(legend, texts)
+    entries_belong(legend, texts)
 
 
 def percent(share: float) -> str:

@@ -105,7 +105,7 @@ class Owner(NamedTuple):
     problem: str | None
 
 
-def own(artists: Artist | Iterable[Artist], *optimizers: str, problem: str | None = None) -> None:
+def belongs(artists: Artist | Iterable[Artist], *optimizers: str, problem: str | None = None) -> None:
     """Remember on artists whose they are: a page hides them as soon as it hides one of these.
 
     What is remembered of no one stays where the artists around it are hidden.
@@ -115,14 +115,14 @@ def own(artists: Artist | Iterable[Artist], *optimizers: str, problem: str | Non
 
 
 def owner_of(artist: Artist) -> Owner | None:
-    """What ``own`` remembered; None for what is everybody's."""
+    """What ``belongs`` remembered; None for what is everybody's."""
     return vars(artist).get("owner")
 
 
-def own_entries(legend: Legend, optimizers: Iterable[str]) -> None:
+def entries_belong(legend: Legend, optimizers: Iterable[str]) -> None:
     """Say whose the first entries of a legend are, both their samples and their words."""
     for label, sample, text in zip(optimizers, legend.legend_handles, legend.get_texts(), strict=False):
-        own([entry for entry in (sample, text) if entry is not None], label)
+        belongs([entry for entry in (sample, text) if entry is not None], label)
 
 
 def halo(width: float = 2.2, colour: str = "black") -> list[Any]:

@@ -262,6 +262,8 @@ def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> di
     }
     told["optimizers"] += [str(o) for f in picture.frames if "optimizer" in f for o in f["optimizer"].unique()]
     told["optimizers"] += shown_in(picture)
+    # A picture over dimensions is about each of them: every one has a label of its own.
+    told["problems"] += [label for frame in picture.frames for label in frame.attrs.get("labels", ())]
     return {name: list(dict.fromkeys(values)) for name, values in told.items()}
 
 
