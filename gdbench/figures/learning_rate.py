@@ -190,12 +190,14 @@ def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
     """Shares as opacity: white none, full colour all."""
     middles = np.log10(floats(group, RATE))
     edges = np.r_[middles[0], (middles[1:] + middles[:-1]) / 2, middles[-1]]
-    rgba = np.column_stack([np.tile(to_rgb(colour), (len(group), 1)), floats(group, "failed")])
-    bars = strip.bar(10 ** edges[:-1], 1.0, np.diff(10**edges), row, align="edge", color=rgba, linewidth=0)
+    share = floats(group, "failed")
+    # Neighbours of one share are one bar: between two of them light would shine through.
+    first = np.flatnonzero(np.r_[True, share[1:] != share[:-1]])
+    ends = 10 ** edges[np.r_[first, len(share)]]
+    rgba = np.column_stack([np.tile(to_rgb(colour), (len(first), 1)), share[first]])
+    bars = strip.bar(ends[:-1], 1.0, np.diff(ends), row, align="edge", color=rgba, linewidth=0)
     for bar in bars:
         bar.set_gid("failed")
-        # Crisp edges: else light would shine through between neighbours of one colour.
-        bar.set_antialiased(False)
         belongs(bar, str(group["optimizer"].iloc[0]))
 
 
