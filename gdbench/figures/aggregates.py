@@ -17,6 +17,7 @@ from gdbench.figures.evidence import scores
 from gdbench.figures.forest import draw_forest, forest_frame
 from gdbench.figures.matrix import draw_matrix
 from gdbench.figures.over_problems import CONFIDENCE, attributes, generator, regime_cases, room, shown
+from gdbench.figures.style import belongs
 from gdbench.stats.aggregates import interquartile_mean, optimality_gap, probability_of_improvement
 from gdbench.stats.bootstrap import Band, Estimate, Statistic, stratified_bootstrap
 
@@ -126,8 +127,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     names, value, low, high = gap["optimizer"], *(1 - floats(gap, part) for part in ("value", "low", "high"))
     for row, name in enumerate(names):
         colour = frame.attrs["styles"][name]["color"]
-        ax.plot([low[row], high[row]], [row + 0.28] * 2, color=colour, lw=1, gid="gap interval")
-        ax.plot(value[row], row + 0.28, marker="o", ms=4, mfc="white", mec=colour, ls="none", gid="gap")
+        belongs(ax.plot([low[row], high[row]], [row + 0.28] * 2, color=colour, lw=1, gid="gap interval"), name)
+        belongs(ax.plot(value[row], row + 0.28, marker="o", ms=4, mfc="white", mec=colour, ls="none", gid="gap"), name)
     ax.set_xlim(-0.03, 1.03)
     # In words: on the axes there is no room that every run leaves free.
     ax.set_xlabel(f"◆ interquartile mean   ○ 1 − {GAP}\n{ax.get_xlabel()}")

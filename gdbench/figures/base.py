@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from pandas import DataFrame
 
 from gdbench.errors import GdbenchError
-from gdbench.figures.style import RC
+from gdbench.figures.style import RC, belongs, owner_of
 
 MOST_PANELS = 12
 """Panels in one picture; further ones go to the next."""
@@ -65,10 +67,14 @@ class Picture(Canvas):
     Attributes:
         frames: one frame a panel, as ``Figure.data`` returned them.
         alt: one sentence for readers who cannot see it.
+        optimizers: labels of the run's optimizers, in their order.
+        problems: those of its problems.
     """
 
     frames: list[DataFrame]
     alt: str = ""
+    optimizers: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,16 +135,20 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
     Raises:
         GdbenchError: there is no case to draw.
     """
-    frames = [frame for frame in (figure.data(results, **case) for case in cases) if len(frame)]
+    told = [(case, figure.data(results, **case)) for case in cases]
+    told = [(case, frame) for case, frame in told if len(frame)]
+    frames = [frame for _, frame in told]
     if not frames:
         raise GdbenchError(f"figure {figure.name!r} has nothing to say about these results")
     if figure.share:
         figure.share(frames)
     with rc_context(RC):  # pyright: ignore[reportArgumentType]
         picture, axes = _canvas(figure, len(frames), figure.extra(frames) if figure.extra else 0.0)
-        for ax, frame in zip(axes, frames, strict=True):
+        for ax, (case, frame) in zip(axes, told, strict=True):
             figure.draw(ax, frame)
             ax.set_title(frame.attrs.get("title", ""))
+            if "cell" in case:
+                belongs(ax, next(cell["optimizer"]["label"] for cell in results.cells if cell["id"] == case["cell"]))
         _hide_inner_labels(axes)
         # A letter of the heading is about 0.085 inches wide.
         letters = int(picture.get_size_inches()[0] / 0.085)
@@ -146,6 +156,9 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
         if figure.finish:
             figure.finish(picture, axes, frames)
     picture.frames = frames
+    picture.optimizers, picture.problems = (
+        tuple(dict.fromkeys(cell[kind]["label"] for cell in results.cells)) for kind in ("optimizer", "problem")
+    )
     panels = ", ".join(filter(None, (frame.attrs.get("title") for frame in frames)))
     picture.alt = f"{figure.question} {frames[0].attrs.get('heading', '')}: {panels}".rstrip(": ")
     return picture
@@ -163,10 +176,45 @@ def save(picture: Picture, folder: Path, stem: str) -> dict[str, Path]:
         picture.savefig(paths["png"], dpi=160, metadata={"Description": picture.alt})
         # The layout stands; working it out again would take as long as the drawing.
         picture.set_layout_engine("none")
-        # Without the date the same run gives the same bytes.
-        picture.savefig(paths["svg"], dpi=160, metadata={"Date": None, "Title": picture.alt})
+        with _told_apart(picture):
+            # Without the date the same run gives the same bytes.
+            picture.savefig(paths["svg"], dpi=160, metadata={"Date": None, "Title": picture.alt})
     numbers(picture).to_csv(paths["csv"], index=False, float_format="%.8g")
     return paths
+
+
+@contextmanager
+def _told_apart(picture: Picture) -> Iterator[None]:
+    """While an SVG is written: ids say whose each artist is, and none stands twice.
+
+    The id of-3-5_2.17 is that of the 17th artist; it belongs to optimizers 3 and 5 and problem 2, by their places in
+    the run.
+    """
+    artists = [artist for artist in picture.findobj() if artist.get_gid() or owner_of(artist)]
+    before = [artist.get_gid() for artist in artists]
+    for count, artist in enumerate(artists):
+        artist.set_gid(_id_of(artist, count, picture))
+    try:
+        yield
+    finally:
+        for artist, gid in zip(artists, before, strict=True):
+            artist.set_gid(gid)
+
+
+def shown_in(picture: Picture) -> list[str]:
+    """Labels of the optimizers whose artists a picture marks, in the order of the run."""
+    owners = [owner for artist in picture.findobj() if (owner := owner_of(artist))]
+    marked = {label for owner in owners for label in owner.optimizers}
+    return [label for label in picture.optimizers if label in marked]
+
+
+def _id_of(artist: Artist, count: int, picture: Picture) -> str | None:
+    owner = owner_of(artist)
+    if owner is None:
+        return None
+    mine = "".join(f"-{picture.optimizers.index(label)}" for label in owner.optimizers if label in picture.optimizers)
+    mine += "" if owner.problem not in picture.problems else f"_{picture.problems.index(owner.problem)}"
+    return f"of{mine}.{count}"
 
 
 def numbers(picture: Picture) -> DataFrame:
@@ -200,10 +248,13 @@ def _canvas(figure: Figure, count: int, extra: float) -> tuple[Picture, list[Axe
 def _hide_inner_labels(axes: list[Axes]) -> None:
     """Say the name of an axis once a row and once a column, where all panels have the same."""
     if len({ax.get_ylabel() for ax in axes}) == 1:
+        # The name left over serves the other panels too, so it stays where its own is hidden.
         for ax in axes:
             spec = ax.get_subplotspec()
             if spec is not None and not spec.is_first_col():
                 ax.set_ylabel("")
+            elif spec is not None and spec.get_gridspec().ncols > 1:
+                belongs(ax.yaxis.label)
     if len({ax.get_xlabel() for ax in axes}) == 1:
         columns = {}
         for ax in axes:
@@ -212,6 +263,7 @@ def _hide_inner_labels(axes: list[Axes]) -> None:
         for stack in columns.values():
             for ax in stack[:-1]:
                 ax.set_xlabel("")
+            belongs([ax.xaxis.label for ax in stack[-1:] if len(stack) > 1])
 
 
 def _stem(figure: Figure, results: Results, case: dict[str, Any]) -> str:

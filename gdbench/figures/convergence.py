@@ -33,6 +33,7 @@ from gdbench.figures.choose import (
 )
 from gdbench.figures.lines import BAND, QUANTILES, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
+from gdbench.figures.style import belongs
 from gdbench.measures.area_over_curve import costs_of_trace
 
 COSTS = 160
@@ -104,8 +105,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
         low, middle, high = (np.clip(group[name].to_numpy(), bottom, top * 1e3) for name in ("low", "median", "high"))
-        ax.fill_between(group["cost"], low, high, step="post", color=style["color"], **BAND)
-        ax.plot(group["cost"], middle, drawstyle="steps-post", label=label, **style)
+        belongs(ax.fill_between(group["cost"], low, high, step="post", color=style["color"], **BAND), str(label))
+        belongs(ax.plot(group["cost"], middle, drawstyle="steps-post", label=label, **style), str(label))
     if frame.attrs["tolerance"]:
         ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
     ax.set_xscale("log")

@@ -15,6 +15,7 @@ from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import RECORD, best_setting, floats, keep, ran, rows, shown_on, where
 from gdbench.figures.lines import QUANTILES, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
+from gdbench.figures.style import belongs
 from gdbench.measures.base import converged, cost_at_settle
 
 FEWEST = 3
@@ -53,10 +54,11 @@ def data(results: Results, problem: str, dtype: str) -> DataFrame:
         A row an optimizer and dimension: ``optimizer``, ``dim``, ``low``, ``median``, ``high`` (20%, 50% and 80% of the
         cost on held-out starts, infinite where that many did not converge), ``converged`` (share), ``descents``.
     """
-    found = []
+    found, labels = [], []
     for cell in ran(results):
         if family(cell) != (problem, dtype):
             continue
+        labels.append(cell["problem"]["label"])
         table = rows(results, cell, RECORD, None)
         best = best_setting(table, cell)
         shown = shown_on(table)[0]
@@ -73,6 +75,7 @@ def data(results: Results, problem: str, dtype: str) -> DataFrame:
     frame = pd.concat(list(lines.values()), ignore_index=True)
     texts = {label: f"{label}: {growth(line)}" for label, line in lines.items()}
     frame.attrs = {"heading": f"{problem} · {dtype}", "title": "", "texts": texts, "styles": run_styles(results)}
+    frame.attrs["labels"] = list(dict.fromkeys(labels))
     return frame
 
 
@@ -104,8 +107,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
         low, middle, high = (np.clip(floats(group, name), bottom, top * 1e3) for name in ("low", "median", "high"))
-        ax.plot(group["dim"], middle, **{**style, "marker": "o", "ms": 3.5})
-        ax.vlines(group["dim"], low, high, color=style["color"], lw=1, alpha=0.5)
+        belongs(ax.plot(group["dim"], middle, **{**style, "marker": "o", "ms": 3.5}), str(label))
+        belongs(ax.vlines(group["dim"], low, high, color=style["color"], lw=1, alpha=0.5), str(label))
     ax.set(xlabel="dimension n", ylabel="cost to converge (evaluations)")
     tick_plain(ax.xaxis)
     tick_plain(ax.yaxis)

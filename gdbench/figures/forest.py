@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from pandas import DataFrame
 
 from gdbench.figures.choose import floats, keep
 from gdbench.figures.comparison import Comparison
+from gdbench.figures.style import belongs
 from gdbench.stats.bootstrap import Band
 
 ALL = "all problems"
@@ -31,11 +33,15 @@ def draw_forest(ax: Axes, frame: DataFrame, label: str) -> None:
         single = floats(keep(group, ~whole), "value")
         # Equal values lie beside each other, not one upon the other.
         spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
-        ax.plot(single, row + spread, ls="none", marker="o", ms=3, mew=0, color=colour, alpha=0.35, gid="problems")
+        faint: dict[str, Any] = {"ls": "none", "marker": "o", "ms": 3, "mew": 0, "color": colour, "alpha": 0.35}
+        for title, at, down in zip(group["problem"][~whole], single, row + spread, strict=True):
+            belongs(ax.plot(at, down, gid="problems", **faint), name, problem=frame.attrs["problems"][title])
         value, low, high = (floats(keep(group, whole), column)[0] for column in ("value", "low", "high"))
-        ax.plot([low, high], [row, row], color=colour, lw=2.2, solid_capstyle="butt", gid="interval")
-        ax.plot(value, row, marker="D", ms=5, mfc=colour, mec="white", mew=0.6, zorder=4, gid="value")
+        belongs(ax.plot([low, high], [row, row], color=colour, lw=2.2, solid_capstyle="butt", gid="interval"), name)
+        belongs(ax.plot(value, row, marker="D", ms=5, mfc=colour, mec="white", mew=0.6, zorder=4, gid="value"), name)
     ax.set_yticks(range(len(labels)), labels)
+    for name, text in zip(labels, ax.get_yticklabels(), strict=True):
+        belongs(text, name)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="x", lw=0.4, color="0.9")
     ax.tick_params(axis="y", length=0)

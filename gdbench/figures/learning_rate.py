@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
@@ -33,7 +34,7 @@ from gdbench.figures.choose import (
 )
 from gdbench.figures.lines import BAND, band, case_title, extra_height, legend, log_limits, run_styles
 from gdbench.figures.scale import tick_plain
-from gdbench.figures.style import number
+from gdbench.figures.style import belongs, number
 from gdbench.measures.base import converged
 from gdbench.measures.usable_width import usable_rates
 
@@ -120,8 +121,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     for label, group in frame.groupby("optimizer", sort=False, observed=True):
         style = frame.attrs["styles"][label]
         low, middle, high = (np.clip(floats(group, name), bottom, beyond) for name in ("low", "median", "high"))
-        ax.fill_between(group[RATE], low, high, color=style["color"], **BAND)
-        ax.plot(group[RATE], middle, label=label, **style)
+        belongs(ax.fill_between(group[RATE], low, high, color=style["color"], **BAND), str(label))
+        belongs(ax.plot(group[RATE], middle, label=label, **style), str(label))
     if frame.attrs["tolerance"]:
         ax.axhline(frame.attrs["tolerance"], color="0.5", lw=0.8, ls=":", zorder=0)
     rates = frame[RATE]
@@ -182,29 +183,34 @@ def _draw_strip(ax: Axes, frame: DataFrame) -> None:
     for row, label in enumerate(labels):
         group, colour = keep(frame, frame["optimizer"] == label), frame.attrs["styles"][label]["color"]
         _paint_failed(strip, row, group, colour)
-        _paint_usable(strip, row, group, colour)
+        belongs(_paint_usable(strip, row, group, colour), label)
 
 
 def _paint_failed(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
     """Shares as opacity: white none, full colour all."""
     middles = np.log10(floats(group, RATE))
     edges = np.r_[middles[0], (middles[1:] + middles[:-1]) / 2, middles[-1]]
-    rgba = np.column_stack([np.tile(to_rgb(colour), (len(group), 1)), floats(group, "failed")])
-    bars = strip.bar(10 ** edges[:-1], 1.0, np.diff(10**edges), row, align="edge", color=rgba, linewidth=0)
+    share = floats(group, "failed")
+    # Neighbours of one share are one bar: between two of them light would shine through.
+    first = np.flatnonzero(np.r_[True, share[1:] != share[:-1]])
+    ends = 10 ** edges[np.r_[first, len(share)]]
+    rgba = np.column_stack([np.tile(to_rgb(colour), (len(first), 1)), share[first]])
+    bars = strip.bar(ends[:-1], 1.0, np.diff(ends), row, align="edge", color=rgba, linewidth=0)
     for bar in bars:
         bar.set_gid("failed")
-        bar.set_rasterized(True)
+        belongs(bar, str(group["optimizer"].iloc[0]))
 
 
-def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
+def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> list[Artist]:
     """A bar over the usable rates with its width in decades, or the word none."""
+    drawn: list[Artist] = []
     low, high = group["usable_low"].iloc[0], group["usable_high"].iloc[0]
     left, right = np.log10(strip.get_xlim())
     if np.isnan(low):
         text, place, side = "none", left, "left"
     else:
         line = {"color": colour, "lw": 3, "solid_capstyle": "butt", "marker": "s", "ms": 3, "mew": 0}
-        strip.plot([low, high], [row + 0.5] * 2, gid="usable", **line)
+        drawn += strip.plot([low, high], [row + 0.5] * 2, gid="usable", **line)
         text = f"{np.log10(high / low):.1f} decades" if high > low else "one rate"
         first, last = (np.log10([low, high]) - left) / (right - left)
         # On the left, where there is room: on the right is the tint of the rates that fail.
@@ -215,7 +221,8 @@ def _paint_usable(strip: Axes, row: int, group: DataFrame, colour: str) -> None:
         else:
             place, side = (left + right) / 2, "center"
     margin = (right - left) * {"left": 0.012, "center": 0.0, "right": -0.012}[side]
-    strip.text(10 ** (place + margin), row + 0.5, text, fontsize=6.5, va="center", ha=side, bbox=PAPER)
+    style: dict[str, Any] = {"fontsize": 6.5, "va": "center", "ha": side, "bbox": PAPER}
+    return [*drawn, strip.text(10 ** (place + margin), row + 0.5, text, **style)]
 
 
 FIGURE = Figure(

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from pandas import DataFrame
 
 from gdbench.figures.base import Picture, Results
-from gdbench.figures.style import line_handles, number, optimizer_style
+from gdbench.figures.style import entries_belong, line_handles, number, optimizer_style
 
 BAND: dict[str, Any] = {"alpha": 0.17, "linewidth": 0}
 QUANTILES = (0.2, 0.5, 0.8)
@@ -89,4 +89,5 @@ def legend(picture: Picture, frames: list[DataFrame], extra: Sequence[Artist]) -
         texts = {label: label for frame in frames for label in frame.attrs["texts"]}
     handles = [*line_handles(texts, frames[0].attrs["styles"]), *extra]
     columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
-    picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    entries = picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    entries_belong(entries, texts)

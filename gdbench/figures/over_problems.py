@@ -75,6 +75,7 @@ def attributes(results: Results, told: Comparison, kept: Sequence[int], title: s
         "heading": heading(told.experiment, ", ".join(words[:-1]), told.dtype, words[-1]),
         "title": ": ".join(filter(None, [title, told.regime])),
         "styles": run_styles(results),
+        "problems": {place.title: place.label for place in told.places},
         "hidden": f"and {hidden} more, not shown" if hidden else "",
         "few": f"(fewer than {FEWEST_FAMILIES} families\nof problems: no intervals)" if few else "",
     }

@@ -16,7 +16,7 @@ from gdbench.figures.over_problems import BANDS, attributes, generator, over_fam
 from gdbench.figures.regimes import BEST
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import draw_steps, percent, side_legend
-from gdbench.figures.style import number
+from gdbench.figures.style import belongs, number
 from gdbench.stats.runtime import attained, expected_running_time, simulated_restarts
 
 RESTARTED = 100
@@ -137,7 +137,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         style, budget = frame.attrs["styles"][label], group["budget"].iloc[0]
         # The step that holds at the budget.
         height = group["share"].iloc[max(np.searchsorted(group["cost"], budget, side="right") - 1, 0)]
-        ax.plot(budget, height, marker="x", ms=7, mew=1.8, color=style["color"], ls="none", zorder=5, gid="budget")
+        mark: dict[str, Any] = {"marker": "x", "ms": 7, "mew": 1.8, "color": style["color"], "ls": "none"}
+        belongs(ax.plot(budget, height, zorder=5, gid="budget", **mark), str(label))
         texts[str(label)] = f"{label}, {percent(group['unsolved'].iloc[0])}"
     side_legend(ax, texts, frame, "unsolved (×: budget)")
     ax.set_xscale("log")
@@ -159,15 +160,19 @@ def _draw_expected(ax: Axes, frame: DataFrame) -> None:
     spread = np.linspace(-0.25, 0.25, len(labels)) if len(labels) > 1 else [0.0]
     for label, shift in zip(labels, spread, strict=True):
         mine, colour = frame["optimizer"].to_numpy() == label, frame.attrs["styles"][label]["color"]
-        own, row = cost[mine], np.array([problems.index(p) for p in frame["problem"][mine]]) + shift
-        solved = np.isfinite(own)
-        ax.plot(own[solved], row[solved], ls="none", marker="D", ms=4.5, mew=0, color=colour, gid="expected")
-        ax.plot(np.full((~solved).sum(), never), row[~solved], ls="none", marker=">", ms=4.5, mfc="none", color=colour,
-                gid="never")  # fmt: skip
+        for problem, spent in zip(frame["problem"][mine], cost[mine], strict=True):
+            row = problems.index(problem) + shift
+            if np.isfinite(spent):
+                mark = ax.plot(spent, row, ls="none", marker="D", ms=4.5, mew=0, color=colour, gid="expected")
+            else:
+                mark = ax.plot(never, row, ls="none", marker=">", ms=4.5, mfc="none", color=colour, gid="never")
+            belongs(mark, label, problem=frame.attrs["problems"][problem])
     ax.axvline(never / max((high / low) ** 0.05, 1.2), color="0.6", lw=0.7, ls=":")
     ax.set_xscale("log")
     ax.set(xlim=(low / 1.3, never * 1.3), ylim=(len(problems) - 0.4, -0.6))
     ax.set_yticks(range(len(problems)), problems, fontsize=8 if len(problems) <= 12 else 5.5)
+    for problem, text in zip(problems, ax.get_yticklabels(), strict=True):
+        belongs(text, problem=frame.attrs["problems"][problem])
     ax.grid(axis="y", lw=0.4, color="0.9")
     targets = frame.attrs["targets"]
     left_out = frame.attrs["left out"]

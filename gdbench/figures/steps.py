@@ -15,7 +15,7 @@ from gdbench.figures.choose import floats
 from gdbench.figures.comparison import Comparison
 from gdbench.figures.lines import BAND
 from gdbench.figures.over_problems import over_families
-from gdbench.figures.style import line_handles
+from gdbench.figures.style import belongs, entries_belong, line_handles
 
 MOST_BANDS = 4
 """Curves whose bands can be told apart; of more the interval is drawn at the right edge only."""
@@ -33,9 +33,9 @@ def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
     for i, (label, group) in enumerate(groups):
         style = frame.attrs["styles"][label]
         at, low, high = floats(group, x), floats(group, "low"), floats(group, "high")
-        ax.plot(at, floats(group, "share"), drawstyle="steps-post", label=str(label), **style)
+        belongs(ax.plot(at, floats(group, "share"), drawstyle="steps-post", label=str(label), **style), str(label))
         if len(groups) <= MOST_BANDS:
-            ax.fill_between(at, low, high, step="post", color=style["color"], **BAND)
+            belongs(ax.fill_between(at, low, high, step="post", color=style["color"], **BAND), str(label))
         elif np.isfinite(low[-1]):
             edge = {
                 "transform": ax.get_yaxis_transform(),
@@ -44,7 +44,8 @@ def draw_steps(ax: Axes, frame: DataFrame, x: str) -> None:
                 "gid": "interval",
                 "marker": "_",
             }
-            ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], ms=3, **edge)
+            bar = ax.plot([1 + BAR * (i + 1)] * 2, [low[-1], high[-1]], color=style["color"], ms=3, **edge)
+            belongs(bar, str(label))
     ax.set_ylim(0, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="y", lw=0.4, color="0.9")
@@ -66,10 +67,11 @@ def side_legend(ax: Axes, texts: dict[str, str], frame: DataFrame, title: str) -
     if frame.attrs["hidden"]:
         handles.append(Line2D([], [], linestyle="none", label=frame.attrs["hidden"]))
     title += "\n" + frame.attrs["few"] if frame.attrs["few"] and "low" in frame.columns else ""
-    ax.legend(
+    legend = ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(beside(frame), 1.02), fontsize=7, title=title,
         title_fontsize=7, borderaxespad=0, alignment="left", handlelength=2.4,
     )  # fmt: skip
+    entries_belong(legend, texts)
 
 
 def percent(share: float) -> str:

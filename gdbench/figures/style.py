@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import matplotlib.style
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, withStroke
@@ -94,6 +96,33 @@ def outcome_handles(names: Iterable[str]) -> list[Patch]:
 def line_handles(texts: Mapping[str, str], styles: Mapping[str, dict[str, Any]]) -> list[Line2D]:
     """Legend entries for optimizers: ``texts`` says what stands beside each line."""
     return [Line2D([], [], **styles[label], label=text) for label, text in texts.items()]
+
+
+class Owner(NamedTuple):
+    """Whose an artist is: optimizers by their labels, and the problem that it is about, if it is one."""
+
+    optimizers: tuple[str, ...]
+    problem: str | None
+
+
+def belongs(artists: Artist | Iterable[Artist], *optimizers: str, problem: str | None = None) -> None:
+    """Remember on artists whose they are: a page hides them as soon as it hides one of these.
+
+    What is remembered of no one stays where the artists around it are hidden.
+    """
+    for artist in [artists] if isinstance(artists, Artist) else artists:
+        vars(artist)["owner"] = Owner(tuple(map(str, optimizers)), problem)
+
+
+def owner_of(artist: Artist) -> Owner | None:
+    """What ``belongs`` remembered; None for what is everybody's."""
+    return vars(artist).get("owner")
+
+
+def entries_belong(legend: Legend, optimizers: Iterable[str]) -> None:
+    """Say whose the first entries of a legend are, both their samples and their words."""
+    for label, sample, text in zip(optimizers, legend.legend_handles, legend.get_texts(), strict=False):
+        belongs([entry for entry in (sample, text) if entry is not None], label)
 
 
 def halo(width: float = 2.2, colour: str = "black") -> list[Any]:

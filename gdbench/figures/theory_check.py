@@ -217,7 +217,8 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
         Line2D([], [], **MEASURED, label="measured boundary" if maps else "measured rate"),
     ]
     if not maps:
-        handles.append(Line2D([], [], color=frames[0].attrs["style"]["color"], lw=0.9, label="measured boundary"))
+        # Each panel has its optimizer's colour.
+        handles.append(Line2D([], [], color="0.3", lw=0.9, label="measured boundary"))
     picture.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 

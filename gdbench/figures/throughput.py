@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from pandas import DataFrame
@@ -13,7 +14,7 @@ from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import floats
 from gdbench.figures.lines import legend_layout, run_styles
 from gdbench.figures.scale import tick_plain
-from gdbench.figures.style import line_handles
+from gdbench.figures.style import belongs, entries_belong, line_handles
 
 PARTS = ("compile", "first", "steady")
 WHOLE: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5, "mfc": "white"}
@@ -82,11 +83,15 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     # One cell alone, or all of one size, span no range by themselves.
     lanes, speed = floats(frame, "descents"), frame[["steady", "whole"]].to_numpy()
     ax.set(xlim=(lanes.min() / 1.5, lanes.max() * 1.5), ylim=(np.nanmin(speed) / 2, np.nanmax(speed) * 2))
-    for label, group in frame.groupby("optimizer", sort=False, observed=True):
-        colour = frame.attrs["styles"][label]["color"]
-        ax.vlines(group["descents"], group["whole"], group["steady"], color=colour, lw=0.8, alpha=0.6)
-        ax.plot(group["descents"], group["steady"], color=colour, gid="steady", **STEADY)
-        ax.plot(group["descents"], group["whole"], color=colour, gid="whole", **WHOLE)
+    for _, group in frame.groupby(["optimizer", "problem"], sort=False, observed=True):
+        label, problem = str(group["optimizer"].iloc[0]), str(group["problem"].iloc[0])
+        colour, at = frame.attrs["styles"][label]["color"], group["descents"]
+        drawn: list[Artist] = [
+            ax.vlines(at, group["whole"], group["steady"], color=colour, lw=0.8, alpha=0.6),
+            *ax.plot(at, group["steady"], color=colour, gid="steady", **STEADY),
+            *ax.plot(at, group["whole"], color=colour, gid="whole", **WHOLE),
+        ]
+        belongs(drawn, label, problem=problem)
     ax.grid(True, which="major", color="0.9", lw=0.6)
     ax.set_axisbelow(True)
     tick_plain(ax.xaxis)
@@ -101,7 +106,8 @@ def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
         Line2D([], [], color="0.3", **WHOLE, label="with compiling and the first run"),
     ]
     columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
-    picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    legend = picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
+    entries_belong(legend, frames[0].attrs["texts"])
 
 
 FIGURE = Figure(

@@ -30,7 +30,7 @@ from gdbench.figures.choose import (
     setting_text,
 )
 from gdbench.figures.lines import case_title, extra_height, legend, run_styles
-from gdbench.figures.style import halo
+from gdbench.figures.style import belongs, halo
 
 LEVELS = 18
 # The lower half of the greys: paths must stand out on every level.
@@ -124,8 +124,12 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         x = group["x0"].to_numpy()
         y = np.interp(x, ground.axes[0], ground.values, np.nan, np.nan) if flat else group["x1"].to_numpy()
         style = frame.attrs["styles"][label]
-        ax.plot(x, y, marker="o", ms=2.6, mew=0, lw=1.3, path_effects=halo(2.4, "white"), gid="path", **_thin(style))
-        ax.plot(x[-1:], y[-1:], marker="s", ms=5, mec="white", mew=0.7, ls="", color=style["color"], zorder=6)
+        belongs(ax.plot(x, y, lw=1.3, path_effects=halo(2.4, "white"), gid="path", **_thin(style)), str(label))
+        # The halo of points is drawn as points: as an effect it would write each one out in full.
+        for size, colour in ((5.0, "white"), (2.6, style["color"])):
+            belongs(ax.plot(x, y, ls="", marker="o", ms=size, mew=0, color=colour), str(label))
+        end = ax.plot(x[-1:], y[-1:], marker="s", ms=5, mec="white", mew=0.7, ls="", color=style["color"], zorder=6)
+        belongs(end, str(label))
     first = frame.iloc[0]
     y0 = np.interp(first["x0"], ground.axes[0], ground.values) if flat else first["x1"]
     ax.plot(

@@ -19,7 +19,7 @@ from gdbench.figures.over_problems import CONFIDENCE, attributes, over_families,
 from gdbench.figures.regimes import BEST, hyperparameter_axes
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.steps import side_legend
-from gdbench.figures.style import number
+from gdbench.figures.style import belongs, number
 from gdbench.stats.aggregates import log_ratio
 from gdbench.stats.tuning import best_of
 
@@ -133,7 +133,8 @@ def draw(ax: Axes, frame: DataFrame) -> None:
         n, cost = floats(group, "settings"), floats(group, "cost")
         style = frame.attrs["styles"][label]
         # A full grid can be tried no further: its last value holds.
-        ax.plot(np.r_[n, most * 1.15], np.r_[cost, cost[-1]], drawstyle="steps-post", label=str(label), **style)
+        n, cost = np.r_[n, most * 1.15], np.r_[cost, cost[-1]]
+        belongs(ax.plot(n, cost, drawstyle="steps-post", label=str(label), **style), str(label))
         labels[str(label)] = f"{label}, ×{number(cost[-1])}"
     side_legend(ax, labels, frame, "whole grid")
     ax.set_xscale("log")

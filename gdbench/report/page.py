@@ -66,6 +66,7 @@ def script_data(results: Results, sections: list[Section]) -> dict[str, Any]:
     drawn = [picture for section in sections for picture in section.drawn]
     return {
         "optimizers": charts.styles(run_styles(results)),
+        "problems": lines.unique(cell["problem"]["label"] for cell in results.cells),
         "outcomes": list(OUTCOMES),
         "colours": [OUTCOME_COLOURS[name] for name in OUTCOMES],
         "rates": base64.b64encode(rate_colours().tobytes()).decode("ascii"),

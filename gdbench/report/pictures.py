@@ -20,7 +20,7 @@ from pandas import DataFrame
 from PIL import Image, features
 
 from gdbench.catalogue import gather
-from gdbench.figures.base import Figure, Picture, pictures, render, save
+from gdbench.figures.base import Figure, Picture, pictures, render, save, shown_in
 from gdbench.figures.choose import cell_of
 from gdbench.report.charts import convergence_panels, learning_rate_panels
 from gdbench.report.maps import Panel, Shown, basin_panels, region_panels
@@ -35,6 +35,12 @@ LIVE_ROOM = 1_700_000
 
 SMALL = 24_000
 """Characters of a file, packed, up to which a page offers it from its own inside too."""
+
+LARGE = 90_000
+"""The same of a picture's SVG of which the page draws it, so that the filter acts inside of it."""
+
+INSIDE_ROOM = 600_000
+"""Characters of such SVGs that one page holds; what is beyond is shown as a still picture."""
 
 PIXELS = 96
 """CSS pixels an inch."""
@@ -60,6 +66,7 @@ class Drawn:
         about: experiments, problems and optimizers that it shows, for the filters; an empty list for all of them.
         panels: what the page draws itself (``maps.panel``); empty where it shows the picture.
         packed: small files, deflated, by the kinds of ``files``.
+        inside: whether the page draws it from its packed SVG: it shows several optimizers and has no ``panels``.
         paths: stored paths by cell, with ``stage``, what surrounds the canvas that they are played on.
         grounds: what paths are drawn on, by name of the surface.
     """
@@ -73,6 +80,7 @@ class Drawn:
     about: dict[str, list[str]]
     panels: list[dict[str, Any]]
     packed: dict[str, str]
+    inside: bool
     paths: dict[str, Any]
     grounds: dict[str, Any]
     stage: dict[str, Any] | None
@@ -113,6 +121,16 @@ class Room:
         return fits
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """What is left of a page's room for each kind of thing; ``known`` are the cells whose paths it has."""
+
+    still: Room = field(default_factory=lambda: Room(STILL_ROOM))
+    live: Room = field(default_factory=lambda: Room(LIVE_ROOM))
+    inside: Room = field(default_factory=lambda: Room(INSIDE_ROOM))
+    known: set[str] = field(default_factory=set)
+
+
 def sections(results: Results, folder: Path) -> list[Section]:
     """Draw all figures of the catalogue into ``folder/figures``, in the order of their numbers.
 
@@ -126,32 +144,36 @@ def sections(results: Results, folder: Path) -> list[Section]:
         except Exception as error:  # any fault of one figure is reported in its place
             section.errors.append(f"{type(error).__name__}: {error}")
         found.append(section)
-    by_name, still, live = {section.name: section for section in found}, Room(STILL_ROOM), Room(LIVE_ROOM)
-    known: set[str] = set()
+    by_name, room = {section.name: section for section in found}, Rooms()
     for job, told in zip(jobs, draw_all(results, folder, jobs), strict=True):
         section = by_name[job.figure]
         if "error" in told:
             section.errors.append(f"{job.stem}: {told['error']}")
         else:
-            section.drawn.append(_fitted(job.stem, told, still, live, known))
+            section.drawn.append(_fitted(job.stem, told, room))
     return [section for section in found if section.drawn or section.errors]
 
 
-def _fitted(stem: str, told: dict[str, Any], still: Room, live: Room, known: set[str]) -> Drawn:
-    """A picture with as much of it as the page has room for; ``known`` are the cells whose paths it has."""
+def _fitted(stem: str, told: dict[str, Any], room: Rooms) -> Drawn:
+    """A picture with as much of it as the page has room for."""
     panels = told.pop("panels")
-    if not live.takes(panels):
+    if not room.live.takes(panels):
         panels = []
-    paths = {cell: entry for cell, entry in told.pop("paths").items() if panels and cell not in known}
+    paths = {cell: entry for cell, entry in told.pop("paths").items() if panels and cell not in room.known}
     grounds = told.pop("grounds")
-    if not live.takes(paths, grounds):
+    if not room.live.takes(paths, grounds):
         paths = {}
-    known |= set(paths)
-    uri = told.pop("uri")
-    packed = {kind: text for kind, text in told.pop("packed").items() if live.takes(text)}
+    room.known.update(paths)
+    uri, packed = told.pop("uri"), told.pop("packed")
+    several = len(told["about"]["optimizers"]) > 1
+    inside = several and not panels and "svg" in packed and room.inside.takes(packed["svg"])
+    kept = {
+        kind: text for kind, text in packed.items()
+        if (inside and kind == "svg") or (len(text) <= SMALL and room.live.takes(text))
+    }  # fmt: skip
     return Drawn(
-        stem=stem, panels=panels, paths=paths, grounds=grounds if paths else {}, packed=packed,
-        uri=uri if still.takes(uri) else None, **told,
+        stem=stem, panels=panels, paths=paths, grounds=grounds if paths else {}, packed=kept, inside=inside,
+        uri=uri if room.still.takes(uri) else None, **told,
     )  # fmt: skip
 
 
@@ -239,6 +261,9 @@ def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> di
         "optimizers": [cell["optimizer"]["label"] for cell in cells],
     }
     told["optimizers"] += [str(o) for f in picture.frames if "optimizer" in f for o in f["optimizer"].unique()]
+    told["optimizers"] += shown_in(picture)
+    # A picture over dimensions is about each of them: every one has a label of its own.
+    told["problems"] += [label for frame in picture.frames for label in frame.attrs.get("labels", ())]
     return {name: list(dict.fromkeys(values)) for name, values in told.items()}
 
 
@@ -266,10 +291,10 @@ def embed(paths: dict[str, Path]) -> str:
 def packed(paths: dict[str, Path]) -> dict[str, str]:
     """The numbers and the drawing of a picture, deflated, where they are small: a page alone can hand them out."""
     found = {}
-    for kind in ("csv", "svg"):
+    for kind, most in (("csv", SMALL), ("svg", LARGE)):
         squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
         text = base64.b64encode(squeeze.compress(paths[kind].read_bytes()) + squeeze.flush()).decode("ascii")
-        if len(text) <= SMALL:
+        if len(text) <= most:
             found[kind] = text
     return found
 

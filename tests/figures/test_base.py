@@ -1,16 +1,22 @@
 """The catalogue, pictures and files; runs that went badly."""
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 import gdbench.figures
 from gdbench.catalogue import gather
 from gdbench.errors import GdbenchError
-from gdbench.figures.base import Figure, pictures, render, save
+from gdbench.figures.base import Figure, pictures, render, save, shown_in
+from gdbench.figures.style import optimizer_style, owner_of
 
 FIGURES = gather("gdbench.figures", Figure)
 
@@ -94,10 +100,66 @@ def test_saves_png_svg_and_the_numbers(name, build, quadratic_run, parabola_run,
     assert picture.alt.startswith(figure.question)
 
 
-def test_the_same_run_gives_the_same_bytes(quadratic_run, tmp_path):
-    figure = FIGURES["region-map"]
-    stem, cases = next(iter(pictures(figure, quadratic_run).items()))
-    files = [save(render(figure, quadratic_run, cases), tmp_path / str(i), stem) for i in range(2)]
+def several(build, quadratic_run, name):
+    """A run of more than one optimizer of which a figure has something to say."""
+    rates = {"learning_rate": np.logspace(-2, 0, 9)}
+    if name == "boundary-dimension":
+        cell, frame = fine(build)
+        other = {**cell, "id": "other", "optimizer": {**cell["optimizer"], "label": "other"}}
+        return build.run([(cell, frame), (other, frame.assign(cell="other"))])
+    if name in ("dimension", "orbits", "edge-of-stability", "throughput"):
+        make = in_dimensions if name == "dimension" else along_paths
+        runs = [make(build, build.cell(build.quadratic(), rule, rates)) for rule in ("gd", "heavy_ball")]
+        cells = [{**c, "id": f"{i} {c['id']}"} for i, run in enumerate(runs) for c in run.cells]
+        frames = {f"{i} {key}": frame for i, run in enumerate(runs) for key, frame in run.frames.items()}
+        frames = {key: frame.assign(cell=key) for key, frame in frames.items()}
+        timing = [{**entry, "cell": f"{i} {entry['cell']}"} for i, run in enumerate(runs) for entry in run.timing]
+        return build.results(cells, frames, timing=timing)
+    if 9 <= FIGURES[name].number <= 16:
+        costs = np.random.default_rng(0).integers(10, 99, (8, 2))
+        contest = build.contest({label: costs * (i + 1) for i, label in enumerate("abcdef")}, name=None)
+        for i, cell in enumerate(contest.cells):
+            cell["problem"]["name"] = f"family {i % 8}"
+        return contest
+    return quadratic_run
+
+
+def not_owned(artist):
+    """An artist with all in it that is everybody's."""
+    return [] if owner_of(artist) else [artist, *(x for child in artist.get_children() for x in not_owned(child))]
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "slopes"])
+def test_a_picture_says_whose_each_of_its_marks_is(name, build, quadratic_run, tmp_path):
+    figure, results = FIGURES[name], several(build, quadratic_run, name)
+    labels = list(dict.fromkeys(cell["optimizer"]["label"] for cell in results.cells))
+    colours = {to_hex(style["color"]) for style in optimizer_style(labels).values()}
+    names = re.compile(rf"(?<![\w-])({'|'.join(labels)})(?![\w-])")
+    cases = pictures(figure, results)
+    assert cases
+    for stem, panels in cases.items():
+        picture = render(figure, results, panels)
+        svg = save(picture, tmp_path, stem)["svg"].read_text(encoding="utf-8")
+        ids = re.findall(r'\bid="([^"]+)"', svg)
+        assert len(ids) == len(set(ids))
+        owners = [re.fullmatch(r"of((?:-\d+)*)((?:_\d+)?)\.\d+", one) for one in ids if one.startswith("of")]
+        told = {int(i) for found in owners for i in found[1].split("-")[1:]}
+        assert told == {labels.index(label) for label in shown_in(picture)} and (len(told) > 1 or name == "basins")
+        # Nothing of everybody's has a name or a colour of one.
+        for artist in not_owned(picture):
+            if isinstance(artist, Text) and artist.get_visible():
+                assert not names.search(artist.get_text()), artist
+            if isinstance(artist, Line2D):
+                assert to_hex(artist.get_color()) not in colours, artist
+            if isinstance(artist, (LineCollection, PolyCollection)):
+                assert not colours & {to_hex(c) for c in [*artist.get_edgecolor(), *artist.get_facecolor()]}, artist
+
+
+@pytest.mark.parametrize("name", ["region-map", "learning-rate", "ranks", "runtime"])
+def test_the_same_run_gives_the_same_bytes(name, build, quadratic_run, tmp_path):
+    figure, results = FIGURES[name], over_problems(build) if FIGURES[name].number >= 9 else quadratic_run
+    stem, cases = next(iter(pictures(figure, results).items()))
+    files = [save(render(figure, results, cases), tmp_path / str(i), stem) for i in range(2)]
     for kind in ("png", "svg", "csv"):
         assert files[0][kind].read_bytes() == files[1][kind].read_bytes()
 

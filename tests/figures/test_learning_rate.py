@@ -62,8 +62,11 @@ def test_the_strips_show_what_diverged_and_what_is_usable(quadratic_run):
     ax = picture.axes[0]
     (strip,) = ax.child_axes
     frame = picture.frames[0]
-    shares = [bar.get_facecolor()[3] for bar in strip.patches]
-    assert shares == pytest.approx(frame["failed"].tolist())
+    for row, (_, group) in enumerate(frame.groupby("optimizer", sort=False)):
+        tints = [bar for bar in strip.patches if bar.get_y() == row]
+        for rate, share in zip(group["learning_rate"][1:-1], group["failed"][1:-1], strict=True):
+            (tint,) = [bar for bar in tints if bar.get_x() < rate < bar.get_x() + bar.get_width()]
+            assert tint.get_facecolor()[3] == pytest.approx(share)
     bars = [line for line in strip.lines if line.get_gid() == "usable"]
     assert bars[0].get_xdata() == pytest.approx(frame[["usable_low", "usable_high"]].iloc[0].tolist())
     assert any("decades" in text.get_text() for text in strip.texts)

@@ -121,6 +121,24 @@ def run(make, tmp_path_factory):
     return results
 
 
+@pytest.fixture(scope="module")
+def every(tmp_path_factory):
+    """The page of a run that every figure of the catalogue has something to say of."""
+    folder = tmp_path_factory.mktemp("every")
+    suite = folder / "every.toml"
+    suite.write_text(
+        '[suite]\nname = "every"\n[[experiment]]\nname = "side by side"\n'
+        'problems = [{ name = "quadratic" }, { name = "quadratic", dim = 4 }, { name = "quadratic", dim = 8 }]\n'
+        'optimizers = ["gd", "momentum", "adam"]\nsteps = 150\nlearning_rate = { log = [1e-2, 1.0], num = 5 }\n'
+        'starts = { kind = "sobol", num = 16 }\ntrace = 8\npaths = 8\ntargets = [1e-1, 1e-4]\n'
+        '[[experiment]]\nname = "edge"\nproblems = ["double_well"]\noptimizers = ["gd", "momentum"]\nsteps = 40\n'
+        'learning_rate = { log = [0.6, 4.0], num = 256 }\nstarts = { kind = "sobol", num = 1 }\npaths = 256\n'
+        "orbit = 16\nsharpness = true\n",
+        encoding="utf-8",
+    )
+    return gd.run(suite, results=folder).report()
+
+
 def panel(tab, cell, kind="region", problem=0):
     """The map of an optimizer's cell."""
     which = "region-map" if kind == "region" else "basins"
@@ -310,7 +328,7 @@ def test_the_optimizer_filter_acts_on_every_table_map_and_chart(run, open_page):
         assert visible(gone) == 0, selector
     assert visible(tab.locator(".map")) == 4
     assert tab.evaluate("[...charts.values()].map(chart => chart.plot.series.length)") == [4, 4]
-    assert visible(tab.locator(".partly")) == tab.locator("figure > img").count() > 0
+    assert visible(tab.locator(".partly")) == visible(tab.locator(".drawing")) > 0
     tables = tab.locator("main table").evaluate_all(
         "list => list.filter(t => t.offsetParent).map(t => t.tBodies[0].innerText.includes('momentum'))"
     )
@@ -319,6 +337,89 @@ def test_the_optimizer_filter_acts_on_every_table_map_and_chart(run, open_page):
     assert visible(tab.locator(".map, .chart, figure")) == 0
     tab.locator("[data-choose=all]").click()
     assert visible(tab.locator(".map")) == 8
+
+
+PARTS = """drawings => [...drawings.values()].map(({ host, parts }) => ({
+    name: host.dataset.svg, built: !!host.shadowRoot, shown: host.offsetParent !== null,
+    parts: parts.map(one => [one.optimizers, one.problem ?? null, getComputedStyle(one.part).visibility]),
+}))"""
+"""Of every picture that is drawn from its SVG: whose its parts are, and whether they are seen."""
+
+FIGURES = gather("gdbench.figures", Figure)
+
+
+def parts(tab):
+    return tab.evaluate(f"({PARTS})(drawings)")
+
+
+def numbers_of(drawings):
+    """The figures, by their numbers, that these pictures belong to."""
+    return {int(drawing["name"].split("/")[-1][:2]) for drawing in drawings}
+
+
+def test_the_optimizer_filter_acts_inside_every_figure(every, open_page):
+    tab = open_page(every)
+    assert not all(drawing["built"] for drawing in parts(tab))
+    tab.evaluate("drawings.forEach(drawing => drawing.build())")
+    drawn = {int(name.split("/")[-1][:2]) for name in tab.locator("figure a[href$=png]").evaluate_all(
+        "links => links.map(link => link.getAttribute('href'))")}  # fmt: skip
+    assert drawn == {figure.number for figure in FIGURES.values()}
+    live = {FIGURES[name].number for name in pictures.LIVE}
+    assert numbers_of(parts(tab)) == drawn - live - {FIGURES["slopes"].number}
+    assert all(seen == "visible" for drawing in parts(tab) for *_, seen in drawing["parts"])
+    tab.locator(".menu summary").click()
+    tab.uncheck("[name=optimizer][value=momentum]")
+    for drawing in parts(tab):
+        whose = [optimizers for optimizers, *_ in drawing["parts"]]
+        assert drawing["shown"] and ["momentum"] in whose and ["gd"] in whose, drawing["name"]
+        for optimizers, _, seen in drawing["parts"]:
+            assert seen == ("hidden" if "momentum" in optimizers else "visible"), (drawing["name"], optimizers)
+    assert visible(tab.locator(".map[data-optimizers*=momentum]")) == 0 < visible(tab.locator(".map"))
+    lines = tab.evaluate("[...charts.values()].filter(c => c.plot).map(c => c.shown.map(line => line.optimizer))")
+    assert lines and all("momentum" not in shown and "gd" in shown for shown in lines)
+    assert "still one" not in tab.locator("main").inner_text()
+    assert visible(tab.locator(".partly")) == visible(tab.locator(".drawing")) > 15
+    tab.locator("[data-choose=none]").click()
+    assert visible(tab.locator(".drawing")) == 0
+    tab.locator("[data-choose=all]").click()
+    assert all(seen == "visible" for drawing in parts(tab) for *_, seen in drawing["parts"])
+
+
+def test_the_problem_filter_hides_what_belongs_to_another_one(every, open_page):
+    tab = open_page(every)
+    tab.evaluate("drawings.forEach(drawing => drawing.build())")
+    tab.select_option("[name=problem]", "quadratic")
+    shown = [drawing for drawing in parts(tab) if drawing["shown"]]
+    over = [drawing for drawing in shown if any(problem for _, problem, _ in drawing["parts"])]
+    assert numbers_of(over) >= {9, 10, 13, 14, 18}
+    for drawing in over:
+        for _, problem, seen in drawing["parts"]:
+            assert seen == ("visible" if problem in (None, "quadratic") else "hidden")
+    figure = tab.locator("figure:has([data-svg*='/15-'])").first
+    assert "all problems together" in figure.locator(".partly:visible").inner_text()
+    # The growth with the dimension is about the problem in each of them.
+    assert tab.locator("[data-svg*='/20-']").is_visible()
+
+
+def test_a_picture_drawn_from_its_svg_takes_the_room_of_the_still_one(every, open_page):
+    size = "list => list.map(e => { const r = e.getBoundingClientRect(); return [r.width, r.height]; })"
+    for width in (1400, 390):
+        plain, tab = open_page(every, width, script=False), open_page(every, width)
+        still = plain.locator(".drawing + noscript img").evaluate_all(size)
+        before = tab.locator(".drawing").evaluate_all(size)
+        tab.evaluate("drawings.forEach(drawing => drawing.build())")
+        assert len(still) == len(before) > 15
+        np.testing.assert_allclose(before, still, atol=1)
+        np.testing.assert_allclose(tab.locator(".drawing").evaluate_all(size), still, atol=1)
+
+
+def test_printing_draws_every_figure_as_filtered(every, open_page):
+    tab = open_page(every, fragment="#without=momentum")
+    assert tab.pdf(format="A4").startswith(b"%PDF")
+    found = parts(tab)
+    assert found and all(drawing["built"] for drawing in found)
+    for drawing in found:
+        assert {seen for optimizers, _, seen in drawing["parts"] if "momentum" in optimizers} == {"hidden"}
 
 
 def test_filters_for_problem_and_experiment(run, open_page):

@@ -40,7 +40,9 @@ function filter() {
   // A card whose figures or rows are all gone goes too.
   all(".card.figures").forEach(card => card.hidden = !!card.querySelector("figure") && !left(card));
   all(".card.glance").forEach(card => card.hidden = !all("tbody tr", card).some(row => !row.hidden && (!row.querySelector("td[data-optimizers]") || left(row))));
-  all(".partly").forEach(note => note.hidden = !JSON.parse(note.closest("figure").dataset.optimizers).some(name => state.without.has(name)));
+  drawings.forEach(drawing => drawing.filter());
+  const touched = note => note.dataset.filter === "problem" ? state.problem : JSON.parse(note.closest("figure").dataset.optimizers).some(name => state.without.has(name));
+  all(".partly").forEach(note => note.hidden = !touched(note));
   const count = DATA.optimizers.length, shown = count - state.without.size;
   document.getElementById("shown-optimizers").textContent = shown === count ? `all ${count}` : `${shown} of ${count}`;
   const named = marked.filter(element => element.dataset.problems !== "[]");
@@ -151,7 +153,7 @@ function listen() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   // Paper is white: what is drawn in the colours of a dark page is drawn again.
   let before;
-  addEventListener("beforeprint", () => { before = state.theme; state.theme = "light"; show(); });
+  addEventListener("beforeprint", () => { before = state.theme; state.theme = "light"; drawings.forEach(drawing => drawing.build()); show(); });
   addEventListener("afterprint", () => { state.theme = before; show(); });
 }
 
@@ -187,6 +189,7 @@ function fallBack(error) {
   try {
     openCharts();
     await openMaps();
+    await openDrawings();
   } catch (error) {
     fallBack(error);
   }
