@@ -19,7 +19,10 @@ from matplotlib.figure import Figure as Canvas
 from pandas import DataFrame
 
 from gdbench.errors import GdbenchError
-from gdbench.figures.style import RC, belongs, owner_of
+from gdbench.figures.style import RC, belongs, owner_of, tick_powers
+
+DPI = 160
+"""Dots an inch of a PNG."""
 
 MOST_PANELS = 12
 """Panels in one picture; further ones go to the next."""
@@ -155,6 +158,7 @@ def render(figure: Figure, results: Results, cases: Sequence[dict[str, Any]]) ->
         picture.suptitle(textwrap.fill(frames[0].attrs.get("heading", ""), letters))
         if figure.finish:
             figure.finish(picture, axes, frames)
+        tick_powers(picture)
     picture.frames = frames
     picture.optimizers, picture.problems = (
         tuple(dict.fromkeys(cell[kind]["label"] for cell in results.cells)) for kind in ("optimizer", "problem")
@@ -173,12 +177,16 @@ def save(picture: Picture, folder: Path, stem: str) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / f"{stem}.{kind}" for kind in ("png", "svg", "csv")}
     with rc_context(RC):  # pyright: ignore[reportArgumentType]
-        picture.savefig(paths["png"], dpi=160, metadata={"Description": picture.alt})
-        # The layout stands; working it out again would take as long as the drawing.
-        picture.set_layout_engine("none")
+        picture.set_dpi(DPI)
+        # Once for both: with an engine in place matplotlib would draw everything twice for either file.
+        engine = picture.get_layout_engine()
+        if engine is not None:
+            engine.execute(picture)
+            picture.set_layout_engine(None)
+        picture.savefig(paths["png"], dpi=DPI, metadata={"Description": picture.alt})
         with _told_apart(picture):
             # Without the date the same run gives the same bytes.
-            picture.savefig(paths["svg"], dpi=160, metadata={"Date": None, "Title": picture.alt})
+            picture.savefig(paths["svg"], dpi=DPI, metadata={"Date": None, "Title": picture.alt})
     numbers(picture).to_csv(paths["csv"], index=False, float_format="%.8g")
     return paths
 

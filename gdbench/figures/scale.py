@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from gdbench.figures.style import number
+from gdbench.figures.style import number, power_of_ten
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _tick_log(axis: Axis, low: float, high: float) -> None:
     decades = np.arange(np.ceil(low), np.floor(high) + 1)
     if len(decades) >= 2:
         shown = decades[:: int(np.ceil(len(decades) / 7))]
-        labels = [rf"$10^{{{int(d)}}}$" for d in shown]
+        labels = [power_of_ten(int(d)) for d in shown]
     else:
         ladder = np.array([m * 10.0**d for d in range(int(np.floor(low)), int(np.ceil(high))) for m in (1, 2, 3, 5, 7)])
         shown = np.log10(ladder[(ladder >= 10**low) & (ladder <= 10**high)])

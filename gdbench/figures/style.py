@@ -10,10 +10,12 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import Normal, withStroke
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, NullFormatter
 from matplotlib.transforms import Affine2DBase, ScaledTranslation, blended_transform_factory
 
 from gdbench.contracts import OUTCOMES
@@ -136,6 +138,33 @@ def strip_above(ax: Axes, height: float, gap: float = 0.06) -> Axes:
     assert figure is not None, "axes are drawn on a figure"
     inches = figure.dpi_scale_trans + ScaledTranslation(0, 1, cast(Affine2DBase, ax.transAxes))
     return ax.inset_axes((0, gap, 1, height), transform=blended_transform_factory(ax.transAxes, inches))
+
+
+SUPERSCRIPT = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(exponent: int) -> str:
+    """10ⁿ in plain letters: laying out mathematics takes ten times as long."""
+    return f"10{str(exponent).translate(SUPERSCRIPT)}"
+
+
+def _tick_text(value: float, _: Any = None) -> str:
+    """The label of a tick on a logarithmic axis."""
+    exponent = np.log10(abs(value)) if value else 0.5
+    if abs(exponent - round(exponent)) > 1e-6:
+        return number(value)
+    return ("−" if value < 0 else "") + power_of_ten(round(exponent))
+
+
+def tick_powers(figure: Figure) -> None:
+    """Label the logarithmic axes that nobody has labelled with powers of ten; minor ticks where there is one alone."""
+    for ax in [part for whole in figure.axes for part in (whole, *whole.child_axes)]:
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatterSciNotation):
+                axis.set_major_formatter(FuncFormatter(_tick_text))
+                low, high = np.abs(axis.get_view_interval())
+                if axis.get_scale() != "log" or high > 10 * low:
+                    axis.set_minor_formatter(NullFormatter())
 
 
 def number(value: float) -> str:

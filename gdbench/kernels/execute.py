@@ -49,6 +49,9 @@ LANES_DISPATCHED = 16384
 LEAST_LANES = 64
 """Fewest lanes of a block: whole vectors on every machine."""
 
+LARGE_BLOCK_BYTES = 1 << 28
+"""What a block of large lanes takes: of a million parameters 64 lanes would need gigabytes, most of it padding."""
+
 GPU_LANES = 1 << 16
 """Lanes of a block on a GPU: enough to fill it."""
 
@@ -116,7 +119,7 @@ blocks of one size share their judge whatever their grids.
 """
 
 WALK_BYTES = 128 * 1024 * 1024
-"""What the walks of a dispatch may take on a device."""
+"""What the walks of a dispatch may take on a device, with the ends of their lanes."""
 
 
 def judged_apart(descent: Descent, platform: str) -> bool:
@@ -132,14 +135,15 @@ def tile_of(descent: Descent, dtype: Any, block: int, lanes: int) -> int:
         # Blocks of the engine ``lanes`` are small and soon done: a dispatch must outlast what the host does for it.
         most = LANES_DISPATCHED // block if descent.engine in ("lanes", "native") else MOST_TILE
         return max(1, min(most, -(-lanes // block)))
-    words = 4 + descent.problem.dim * bool(descent.shape.path_steps)
-    fitting = WALK_BYTES // (words * np.dtype(dtype).itemsize * descent.shape.steps)
+    words, dim = 4 + descent.problem.dim * bool(descent.shape.path_steps), descent.problem.dim
+    fitting = WALK_BYTES // ((words * descent.shape.steps + 4 * dim) * np.dtype(dtype).itemsize)
     few, many = JUDGED_LANES
-    return max(1, (many if many <= min(lanes, fitting) else few) // block)
+    return max(1, (many if many <= min(lanes, fitting) else min(few, fitting)) // block)
 
 
 def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
-    """Lanes per block: a power of two of at least 64, by problem, optimizer, dtype, engine and device kind alone.
+    """Lanes per block: a power of two, by problem, optimizer, dtype, engine and device kind alone; at least 64, but for
+    lanes so large that 64 of them take more than ``LARGE_BLOCK_BYTES``.
 
     On a CPU as many as fit the cache, at most 1,024: measured fastest for small problems; of the engine ``lanes`` as
     many as emit what stays in the first-level cache, and as XLA does not spread over threads. On a GPU 65,536, of the
@@ -156,7 +160,8 @@ def block_lanes(descent: Descent, dtype: Any, platform: str) -> int:
     if descent.engine == "lanes":
         emitting = FIRST_CACHE_BYTES // (LANE_BYTES * size // 4)
         fitting = min(fitting, emitting, lanes_engine.most_lanes(descent.facts.operations, dim, size))
-    return 1 << (max(LEAST_LANES, fitting).bit_length() - 1)
+    least = min(LEAST_LANES, max(1, LARGE_BLOCK_BYTES // (words * size)))
+    return 1 << (max(least, fitting).bit_length() - 1)
 
 
 def shapes_of(tree: Any) -> tuple[str, list[Any]]:

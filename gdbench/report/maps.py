@@ -26,8 +26,6 @@ from gdbench.report.words import number
 Panel = dict[str, Any]
 """What one canvas needs: ``data`` goes to its script as JSON, ``view`` is drawn by the template."""
 
-_SUPERSCRIPT = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
 
 Shown = list[tuple[dict[str, Any], DataFrame]]
 """The panels of a picture: each a case of its figure, with the frame that was drawn."""
@@ -167,9 +165,8 @@ def _ruler() -> Axis:
 
 
 def _plain(label: str) -> str:
-    """A label without matplotlib's mathematics: powers of ten with raised digits."""
-    label = re.sub(r"\^\{([^}]*)\}", lambda power: power[1].translate(_SUPERSCRIPT), label.replace("$", ""))
-    return re.sub(r"\\mathdefault\{([^}]*)\}", r"\1", label)
+    """A label without matplotlib's mathematics."""
+    return re.sub(r"\\mathdefault\{([^}]*)\}", r"\1", label.replace("$", ""))
 
 
 def _basins(results: Results, case: Mapping[str, Any], frame: DataFrame) -> Panel:
