@@ -141,6 +141,10 @@ class Header(Form):
     seed: int = Field(0, ge=0, lt=2**32, description="seeds starts and noise")
     dtype: DTypes = Field(["float32"], validate_default=True, description="precision of the descents")
     primary: Primary | None = Field(None, description="the primary question")
+    figures: dict[str, list[str]] = Field(
+        {},
+        description="the figures that the report draws, each with its experiments (none: all of them); by default all",
+    )
 
 
 def _as_record(given: Any) -> Any:

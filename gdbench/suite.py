@@ -140,6 +140,11 @@ def build_suite(
     names = [trial.name for trial in trials]
     faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
     faults += [f"{place}: suite.primary: {fault}" for fault in _primary_faults(form.suite.primary, trials)]
+    faults += [f"{place}: suite.figures: {fault}" for fault in _figure_faults(list(form.suite.figures))]
+    faults += [
+        f"{place}: suite.figures: {figure}: no experiment {name!r}: {did_you_mean(name, names)}"
+        for figure, wanted in form.suite.figures.items() for name in wanted if name not in names
+    ]  # fmt: skip
     faults += [f"{place}: {fault}" for fault in _claim_faults(form.claim, trials)]
     if faults:
         raise SuiteError(faults)
@@ -162,15 +167,23 @@ def build_suite(
     return Suite(header, tuple(kept), describe_suite(header, kept, form.claim))
 
 
+def _figure_faults(names: Sequence[str]) -> list[str]:
+    """Which of these are no figures."""
+    if not names:
+        return []
+    from gdbench.figures.base import Figure  # brings matplotlib along, which few suites need
+
+    figures = gather("gdbench.figures", Figure)
+    return [f"no figure {name!r}: {did_you_mean(name, figures)}" for name in names if name not in figures]
+
+
 def _claim_faults(claims: Sequence[Claim], trials: Sequence[Trial]) -> list[str]:
     """What is wrong with the claims, given the experiments."""
     if not claims:
         return []
-    # Few suites claim something, and figures bring matplotlib along.
     from gdbench.claims.base import Rule, setting_faults
-    from gdbench.figures.base import Figure
 
-    rules, figures = gather("gdbench.claims", Rule), gather("gdbench.figures", Figure)
+    rules = gather("gdbench.claims", Rule)
     known = {
         "experiments": {trial.name for trial in trials},
         "problems": set().union(*(_names(trial)["problem"] for trial in trials)),
@@ -179,8 +192,7 @@ def _claim_faults(claims: Sequence[Claim], trials: Sequence[Trial]) -> list[str]
     names = [claim.name for claim in claims]
     faults = [f"two claims are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
     for claim in claims:
-        if claim.figure not in figures:
-            faults.append(f"claim {claim.name!r}: no figure {claim.figure!r}: {did_you_mean(claim.figure, figures)}")
+        faults += [f"claim {claim.name!r}: {fault}" for fault in _figure_faults([claim.figure])]
         for i, test in enumerate(claim.tests):
             where = f"claim {claim.name!r}: tests[{i + 1}]"
             for what, entries in known.items():

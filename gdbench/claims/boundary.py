@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting, label, rates_of, share_of
-from gdbench.figures.choose import failed
+from gdbench.figures.choose import failed, floats, keep
 from gdbench.figures.choose import known as known_values
 from gdbench.measures.base import CONVERGED
 from gdbench.theory.of_cell import known_of
@@ -51,7 +51,9 @@ def _weigh_sides(asked: Asked) -> list[Evidence]:
     """The share that converges on either side of theory's boundary, over everything that varies."""
     sides: dict[str, list[np.ndarray]] = {}
     for cell in asked.cells:
-        frame = asked.table(cell, "outcome")
+        frame = asked.table(cell, "outcome", "settle_step")
+        # What starts at a minimizer stays there at any rate.
+        frame = keep(frame, ~(floats(frame, "settle_step") == 0))
         axes = [a["name"] for a in cell["axes"] if a["kind"] in ("parameter", "hyperparameter")]
         at = {name: frame[name].to_numpy(float) for name in axes if len(np.unique(frame[name])) > 1}
         known = known_of(cell, at)

@@ -8,6 +8,7 @@ import numpy as np
 from pandas import DataFrame
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting, beyond, label, share_of
+from gdbench.figures.choose import floats
 from gdbench.measures.base import CONVERGED, converged
 
 LAST = 16
@@ -36,20 +37,31 @@ def paths(asked: Asked, cell: dict[str, Any]) -> list[Path]:
     return found
 
 
+def _level(asked: Asked, cell: dict[str, Any], start: np.ndarray) -> bool:
+    """Whether the gradient at a start is zero, as far as the surface of the problem has that point."""
+    surface = asked.results.surface(cell["problem"]["surface"])
+    if surface is None:
+        return False
+    n = cell["problem"]["dim"]
+    here = np.all([np.abs(floats(surface, f"x{i}") - start[i]) < 1e-9 for i in range(n)], axis=0)
+    return bool(here.any() and all((floats(surface, f"g{i}")[here] == 0).all() for i in range(n)))
+
+
 def _weigh_stays(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
-        dim = cell["problem"]["dim"]
-        names = [f"{end}_{i}" for i in range(dim) for end in ("start", "end")]
-        frame = asked.table(cell, "outcome", *names)
-        moved = np.max([np.abs(frame[f"end_{i}"].to_numpy(float) - frame[f"start_{i}"].to_numpy(float))
-                        for i in range(dim)], axis=0)  # fmt: skip
-        for start in np.unique(frame["start"]):
-            own = frame["start"].to_numpy() == start
-            place = ", ".join(f"{frame[f'start_{i}'].to_numpy(float)[own][0]:g}" for i in range(dim))
-            case = f"{label(cell)}: how far a descent from ({place}) moves"
-            found.append(Evidence(f"{label(cell)} from ({place})", case, float(moved[own].max()),
-                                  holds=bool(moved[own].max() == 0)))  # fmt: skip
+        axes = range(cell["problem"]["dim"])
+        frame = asked.table(cell, *(f"{end}_{i}" for i in axes for end in ("start", "end")))
+        starts, ends = (np.stack([floats(frame, f"{end}_{i}") for i in axes], axis=1) for end in ("start", "end"))
+        for number in np.unique(frame["start"].to_numpy(int)):
+            own = frame["start"].to_numpy(int) == number
+            start = starts[own][0]
+            if not _level(asked, cell, start):
+                continue
+            # An end that is not recorded lies too far away.
+            moved = float(np.nan_to_num(np.abs(ends[own] - starts[own]), nan=np.inf).max())
+            where = f"{label(cell)} from ({', '.join(f'{x:g}' for x in start)})"
+            found.append(Evidence(where, f"{where}: how far a descent moves", moved, holds=moved == 0))
     return found
 
 

@@ -137,10 +137,15 @@ def sections(results: Results, folder: Path) -> list[Section]:
     A figure that fails does not take the report with it: its error stands where it would have been.
     """
     found, jobs = [], []
+    chosen = results.suite["suite"].get("figures")
     for figure in sorted(gather("gdbench.figures", Figure).values(), key=lambda figure: figure.number):
+        if chosen and figure.name not in chosen:
+            continue
+        wanted = chosen[figure.name] if chosen else []
         section = Section(figure.name, figure.number, figure.question, figure.caption)
         try:
-            jobs += [Job(figure.name, stem, cases) for stem, cases in pictures(figure, results).items()]
+            made = [Job(figure.name, stem, cases) for stem, cases in pictures(figure, results).items()]
+            jobs += [job for job in made if not wanted or experiments_of(results, job.cases) & {*wanted}]
         except Exception as error:  # any fault of one figure is reported in its place
             section.errors.append(f"{type(error).__name__}: {error}")
         found.append(section)
@@ -250,6 +255,12 @@ def _played(results: Results, cells: Iterable[str]) -> dict[str, Any]:
             found["grounds"][told["ground"]] = surface
         found["stage"] = found["stage"] or stage(results, cell, told)
     return found
+
+
+def experiments_of(results: Results, cases: list[dict[str, Any]]) -> set[str]:
+    """The experiments of a picture's cases; empty where they do not tell."""
+    named = {case["experiment"] for case in cases if "experiment" in case}
+    return named | {cell_of(results, case["cell"])["experiment"] for case in cases if "cell" in case}
 
 
 def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> dict[str, list[str]]:
