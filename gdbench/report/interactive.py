@@ -14,6 +14,7 @@ from gdbench.figures.choose import axes_of, floats, keep, known, ran, rows
 from gdbench.figures.grids import outcome_codes
 from gdbench.figures.trajectories import surface_of
 from gdbench.report.planes import pack
+from gdbench.report.words import number
 from gdbench.theory.of_cell import known_of
 
 RATE = "learning_rate"
@@ -32,8 +33,7 @@ def parts(results: Results, found: Sequence[Judged]) -> dict[str, Part]:
     for one in found:
         make = KINDS.get(one.claim.get("interactive", ""))
         # What the claim is about comes first.
-        told = make(results, sorted(lines, key=lambda cell: _place(one.claim, cell))) if make else []
-        told = _fitting(told)
+        told = _fitting(make(results, sorted(lines, key=lambda cell: _place(one.claim, cell)))) if make else []
         if told:
             made[one.claim["name"]] = {
                 "kind": one.claim["interactive"], "functions": [entry["name"] for entry in told],
@@ -42,15 +42,16 @@ def parts(results: Results, found: Sequence[Judged]) -> dict[str, Part]:
     return made
 
 
-def _place(claim: dict[str, Any], cell: dict[str, Any]) -> int:
-    """The first test of a claim that names a cell's problem or experiment."""
+def _place(claim: dict[str, Any], cell: dict[str, Any]) -> tuple[int, bool]:
+    """The first test of a claim that names a cell's problem or experiment; there, what has a minimum comes first."""
+    unbounded = cell["problem"]["minimum"] is None
     for i, test in enumerate(claim["tests"]):
         own = {cell["problem"]["name"], cell["problem"]["label"]}
         named = [own & {*test["problems"]}] if test.get("problems") else []
         named += [cell["experiment"] in test["experiments"]] if test.get("experiments") else []
         if named and all(named):
-            return i
-    return len(claim["tests"])
+            return i, unbounded
+    return len(claim["tests"]), unbounded
 
 
 def _fitting(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -114,7 +115,7 @@ def _descents(
     edge = float(theory.boundary()) if theory is not None else np.nan
     optimizer, minimum = cell["optimizer"]["label"], cell["problem"]["minimum"] is not None
     return {
-        "name": f"{_name(cell)}, {optimizer}", "starts": [f"x = {x:g}" for x in points[:: len(rates), 0]],
+        "name": f"{_name(cell)}, {optimizer}", "starts": [f"x = {number(x)}" for x in points[:: len(rates), 0]],
         "steps": cell["steps"], "path_steps": list(cell["path_steps"])[: points.shape[1]],
         "trace_steps": list(cell["trace_steps"]), "value": "f(x) − minimum" if minimum else "f(x)", "log": minimum,
         # A boundary that holds near a minimizer alone says nothing of a start far from it.

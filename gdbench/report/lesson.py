@@ -11,7 +11,6 @@ from gdbench.claims.verdicts import Judged, Weighed, judge
 from gdbench.contracts import OUTCOMES
 from gdbench.figures.choose import ran
 from gdbench.figures.style import OUTCOME_COLOURS
-from gdbench.report import charts
 from gdbench.report.claims import ClaimLine, claim_line
 from gdbench.report.interactive import parts
 from gdbench.report.page import templates
@@ -31,9 +30,12 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Still:
-    """A picture of the run; ``uri`` is None where the page has no room for it."""
+    """A picture of the run, with the question of its figure and what that draws; ``uri`` is None where the page has no
+    room for it.
+    """
 
-    title: str
+    question: str
+    caption: str
     alt: str
     uri: str | None
     width: int
@@ -90,13 +92,17 @@ def lesson(results: Results, folder: Path, sections: Sequence[Section]) -> str:
         "outcomes": list(OUTCOMES), "colours": [OUTCOME_COLOURS[name] for name in OUTCOMES], "optimizers": [],
         "rates": "",
     }  # fmt: skip
-    return templates().get_template("lesson.html.j2").render(
-        name=results.suite["suite"]["name"],
-        description=" ".join((results.suite["suite"].get("description") or "").split()),
-        started=str(results.environment.get("started") or ""),
-        lessons=lessons,
-        colours=OUTCOME_COLOURS,
-        data=data,
+    return (
+        templates()
+        .get_template("lesson.html.j2")
+        .render(
+            name=results.suite["suite"]["name"],
+            description=" ".join((results.suite["suite"].get("description") or "").split()),
+            started=str(results.environment.get("started") or ""),
+            lessons=lessons,
+            colours=OUTCOME_COLOURS,
+            data=data,
+        )
     )
 
 
@@ -132,28 +138,33 @@ class Album:
 
     def __init__(self, results: Results, folder: Path, sections: Sequence[Section]) -> None:
         self.folder, self.left = folder, ROOM
-        self.drawn = {section.name: section.drawn for section in sections}
+        self.sections = {section.name: section for section in sections}
         self.cells = ran(results)
         self.uris: dict[str, str] = {}
 
     def choose(self, judged: Judged) -> list[Still]:
         """At most two pictures of the claim's figure: the best for its first test, and one for what that leaves out."""
-        chosen: list[Drawn] = []
-        seen: set[str] = set()
+        section, chosen, seen = self.sections.get(judged.claim["figure"]), [], set()
+        if section is None:
+            return []
         for test in judged.claim["tests"]:
-            wanted = {cell["id"] for cell in self.cells if _looks_at(test, cell)}
-            pictures = [(len(self._shown(drawn) & wanted - seen), drawn)
-                        for drawn in self.drawn.get(judged.claim["figure"], ())]  # fmt: skip
-            # Of pictures that show as much, the first: max keeps it.
-            most, best = max(pictures, key=lambda pair: pair[0], default=(0, None))
-            if best is not None and most and best not in chosen and len(chosen) < MOST_PICTURES:
+            wanted = {cell["id"] for cell in self.cells if _looks_at(test, cell)} - seen
+            best = max(section.drawn, key=lambda drawn: self._worth(drawn, wanted), default=None)
+            if best is not None and self._worth(best, wanted) > (0, 0) and len(chosen) < MOST_PICTURES:
                 chosen.append(best)
                 seen |= self._shown(best)
-        return [self._still(drawn) for drawn in chosen]
+        return [self._still(section, drawn) for drawn in chosen]
+
+    def _worth(self, drawn: Drawn, wanted: set[str]) -> tuple[int, int]:
+        """How many of these cells a picture shows, and how many whose minimum is known: they have more to show."""
+        shown = self._shown(drawn) & wanted
+        return len(shown), sum(cell["problem"]["minimum"] is not None for cell in self.cells if cell["id"] in shown)
 
     def _shown(self, drawn: Drawn) -> set[str]:
         """The cells that a picture shows."""
-        about = drawn.about
+        # A figure may call what it shows by another name than a cell does (a family of problems): that tells nothing.
+        labels = {cell["problem"]["label"] for cell in self.cells}
+        about = drawn.about | {"problems": [name for name in drawn.about["problems"] if name in labels]}
         return {
             cell["id"] for cell in self.cells
             if all(not about[names] or value in about[names] for names, value in (
@@ -162,14 +173,16 @@ class Album:
             ))
         }  # fmt: skip
 
-    def _still(self, drawn: Drawn) -> Still:
+    def _still(self, section: Section, drawn: Drawn) -> Still:
         uri = drawn.uri or self.uris.get(drawn.stem)
         if uri is None:
             # The report had no room left for it; the lesson has its own.
             uri = self.uris[drawn.stem] = embed({kind: self.folder / drawn.files[kind] for kind in ("png", "svg")})
         fits = len(uri) <= self.left
         self.left -= len(uri) if fits else 0
-        return Still(drawn.title, drawn.alt, uri if fits else None, drawn.width, drawn.files["png"])
+        return Still(
+            section.question, section.caption, drawn.alt, uri if fits else None, drawn.width, drawn.files["png"]
+        )
 
 
 def _looks_at(test: dict[str, Any], cell: dict[str, Any]) -> bool:

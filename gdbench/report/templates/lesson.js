@@ -20,7 +20,7 @@ const decadesOf = ([low, high], most) => ticksOf([Math.log10(low), Math.log10(hi
 
 // The axes of a plot, drawn anew at its present size; what is drawn into `area` is cut at its edges.
 function frame(svg, { x, y, labels, log = false }) {
-  const width = svg.clientWidth, height = svg.clientHeight, left = 54, top = 8, wide = width - left - 12, high = height - top - 40;
+  const { width, height } = svg.getBoundingClientRect(), left = 54, top = 8, wide = width - left - 12, high = height - top - 40;
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const scale = log ? Math.log10 : value => value, [bottom, upper] = y.map(scale);
@@ -130,11 +130,11 @@ class Descent {
   }
 
   drawTrace(svg, { trace, trace_steps: steps, steps: most, log, value }, k) {
-    svg.hidden = !trace;
+    svg.toggleAttribute("hidden", !trace);
     if (!trace) return;
     const own = [...trace.subarray(k * steps.length, (k + 1) * steps.length)];
-    // The same scale for every rate, or what the slider changes would not be seen.
-    const y = log ? [1e-12, 1e6] : rangeOf([...trace].filter(number => Math.abs(number) < 1e6));
+    // Gaps have the same scale for every rate, or what the slider changes would not be seen.
+    const y = log ? [1e-12, 1e6] : rangeOf(own);
     const plot = frame(svg, { x: [0, most], y, log, labels: ["step", value] });
     const known = own.findIndex(value => !Number.isFinite(value)), shown = known < 0 ? own : own.slice(0, known);
     const line = shown.map((gap, i) => plot.place(steps[i], log ? Math.min(1e9, Math.max(gap, 1e-13)) : gap));
@@ -148,7 +148,8 @@ async function begin(box) {
   const control = name => box.querySelector(`[name=${name}]`), plots = all(".plot", box), output = box.querySelector("output");
   const choice = control("function"), start = control("start"), place = control("place");
   let entry;
-  const redraw = () => part.draw(plots, entry, Number(place.value), start ? Number(start.value) : 0);
+  // Until it is laid out a plot has no size; the observer calls again once it has.
+  const redraw = () => plots[0].clientWidth && entry && part.draw(plots, entry, Number(place.value), start ? Number(start.value) : 0);
   const show = () => {
     const words = part.text(entry, Number(place.value), start ? Number(start.value) : 0);
     output.replaceChildren(...words);
