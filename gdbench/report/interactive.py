@@ -20,7 +20,7 @@ from gdbench.theory.of_cell import known_of
 RATE = "learning_rate"
 
 ROOM = 700_000
-"""Characters of numbers that one part may hold; functions that find no room are left out."""
+"""Characters of numbers that the parts may hold; functions that find no room are left out."""
 
 Part = dict[str, Any]
 """``kind``; ``functions``, what the template offers to choose from; ``data``, which goes to the script as JSON."""
@@ -29,11 +29,12 @@ Part = dict[str, Any]
 def parts(results: Results, found: Sequence[Judged]) -> dict[str, Part]:
     """The parts that the suite asks for and the run has the numbers of, by claim."""
     lines = [cell for cell in ran(results) if cell["problem"]["dim"] == 1]
-    made = {}
+    made, left = {}, ROOM
     for one in found:
         make = KINDS.get(one.claim.get("interactive", ""))
         # What the claim is about comes first.
-        told = _fitting(make(results, sorted(lines, key=lambda cell: _place(one.claim, cell)))) if make else []
+        told = make(results, sorted(lines, key=lambda cell: _place(one.claim, cell))) if make else []
+        told, left = _fitting(told, left)
         if told:
             made[one.claim["name"]] = {
                 "kind": one.claim["interactive"], "functions": [entry["name"] for entry in told],
@@ -54,14 +55,15 @@ def _place(claim: dict[str, Any], cell: dict[str, Any]) -> tuple[int, bool]:
     return len(claim["tests"]), unbounded
 
 
-def _fitting(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    left, kept = ROOM, []
+def _fitting(told: list[dict[str, Any]], left: int) -> tuple[list[dict[str, Any]], int]:
+    """The functions that find room, and what is left of it."""
+    kept = []
     for entry in told:
         size = sum(len(value["deflated"]) for value in entry.values() if isinstance(value, dict))
         if size <= left:
             kept.append(entry)
             left -= size
-    return kept
+    return kept, left
 
 
 def _curve(results: Results, cell: dict[str, Any]) -> DataFrame | None:

@@ -21,7 +21,7 @@ from gdbench.report.words import count, number
 MOST_PICTURES = 2
 """Pictures of a claim."""
 
-ROOM = 2_000_000
+ROOM = 1_900_000
 """Characters of pictures that the lesson holds; of the rest it holds the links."""
 
 FEW = 3
