@@ -37,9 +37,9 @@ def escape(text: str) -> str:
     return " ".join(text.split())
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A pipe table; the first column is left-aligned, the others right."""
-    lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)], *([escape(entry) for entry in row] for row in rows)]
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], side: str = "---:") -> list[str]:
+    """A pipe table; the first column is left-aligned, the others right, or as ``side`` says."""
+    lines = [list(heads), ["---", *[side] * (len(heads) - 1)], *([escape(entry) for entry in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
@@ -58,7 +58,7 @@ def claim_parts(results: Results) -> list[str]:
     """What the suite claims, and what the run says of it; nothing where it claims nothing."""
     found = claim_lines(results)
     rows = [[line.name, line.says, line.measured, line.words, line.figure] for line in found]
-    return ["## Claims", "", *table(CLAIM_HEADS, rows), ""] if found else []
+    return ["## Claims", "", *table(CLAIM_HEADS, rows, "---"), ""] if found else []
 
 
 def answers(results: Results, study: Study) -> list[str]:
