@@ -215,6 +215,11 @@ class Claim(Form):
     title: str = Field("", description="heading of its part of the lesson")
     lesson: str = Field("", description="what a newcomer should know; paragraphs are set apart by empty lines")
     play: str = Field("", description="what to change in the experiment, and what to expect then")
+    python: str = Field("", description="the experiment in a few lines of Python")
+    command: str = Field("", description="the experiment as a command line")
+    interactive: Literal["", "tangent", "descent"] = Field(
+        "", description="what a reader of the lesson can move: a point with its tangent, or the learning rate"
+    )
 
 
 class SuiteFile(Form):

@@ -54,6 +54,10 @@ def _weigh_sides(asked: Asked) -> list[Evidence]:
         frame = asked.table(cell, "outcome", "settle_step")
         # What starts at a minimizer stays there at any rate.
         frame = keep(frame, ~(floats(frame, "settle_step") == 0))
+        if asked.settings["learning_rate"] is not None:
+            frame = keep(frame, np.isclose(floats(frame, RATE), asked.settings["learning_rate"], rtol=1e-6))
+        if frame.empty:
+            continue
         axes = [a["name"] for a in cell["axes"] if a["kind"] in ("parameter", "hyperparameter")]
         at = {name: frame[name].to_numpy(float) for name in axes if len(np.unique(frame[name])) > 1}
         known = known_of(cell, at)
@@ -86,5 +90,6 @@ SIDES = Rule(
     settings={
         "side": Setting((str,), "which side is looked at", "both", ("both", "below", "above")),
         "converge": Setting((bool,), "whether descents are said to converge", True),
+        "learning_rate": Setting((float,), "look at this learning rate alone", optional=True),
     },
 )

@@ -16,10 +16,11 @@ LAST = 16
 
 
 class Path(NamedTuple):
-    """A stored path with the outcome of its descent and the values of the problem's parameters."""
+    """A stored path with the outcome and learning rate of its descent, and the values of the problem's parameters."""
 
     points: np.ndarray
     outcome: str
+    rate: float
     at: tuple[tuple[str, float], ...]
 
 
@@ -33,7 +34,8 @@ def paths(asked: Asked, cell: dict[str, Any]) -> list[Path]:
     for i in np.flatnonzero(frame["path"].notna().to_numpy(dtype=bool)):
         points = np.asarray(frame["path"].iloc[i], float).reshape(-1, cell["problem"]["dim"])
         at = tuple((name, float(frame[name].iloc[i])) for name in names)
-        found.append(Path(points, str(frame["outcome"].iloc[i]), at))
+        rate = float(frame["learning_rate"].iloc[i]) if "learning_rate" in frame else float("nan")
+        found.append(Path(points, str(frame["outcome"].iloc[i]), rate, at))
     return found
 
 
@@ -97,6 +99,8 @@ def _weigh_rests(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
         for path in paths(asked, cell) if cell["problem"]["dim"] == 1 else []:
+            if not np.isclose(path.rate, asked.settings["learning_rate"], rtol=1e-6):
+                continue
             last = path.points[-LAST:, 0]
             low, high = float(last.min()), float(last.max())
             rests = high - low <= 1e-6 and path.outcome == CONVERGED
@@ -108,8 +112,9 @@ def _weigh_rests(asked: Asked) -> list[Evidence]:
 RESTS = Rule(
     name="rests",
     number="range of the last iterates",
-    decides=f"The last {LAST} iterates lie within 1e-6 of each other, at a minimizer.",
+    decides=f"At the given learning rate the last {LAST} iterates lie within 1e-6 of each other, at a minimizer.",
     weigh=_weigh_rests,
+    settings={"learning_rate": Setting((float,), "the learning rate")},
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pandas import DataFrame
 
-from gdbench.catalogue import gather
+from gdbench.catalogue import gather, natural
 from gdbench.claims.base import MOST_CONDITIONS, ONLY, Asked, Evidence, Rule, verdict_of
 from gdbench.figures.choose import ran
 from gdbench.figures.style import number
@@ -102,13 +102,13 @@ def judge(results: Results) -> list[Judged]:
 
 
 def claims_frame(results: Results) -> DataFrame:
-    """The claims of a run: ``claim``, ``says``, ``number``, ``verdict``, ``figure``, and the number of cases that speak
-    ``for`` it, ``against`` it, and that leave it ``open``.
+    """The claims of a run, C2 before C10: ``claim``, ``says``, ``number``, ``verdict``, ``figure``, and the number of
+    cases that speak ``for`` it, ``against`` it, and that leave it ``open``.
     """
     rows = [
         {"claim": one.claim["name"], "says": one.claim["says"], "number": one.number, "verdict": one.words,
          "figure": one.claim["figure"], **dict(zip(("for", "against", "open"), one.counts, strict=True))}
-        for one in judge(results)
+        for one in sorted(judge(results), key=lambda one: natural(one.claim["name"]))
     ]  # fmt: skip
     return DataFrame(rows, columns=["claim", "says", "number", "verdict", "figure", "for", "against", "open"])
 

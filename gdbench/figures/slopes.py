@@ -19,8 +19,13 @@ SPREAD = 2.0
 
 
 def cases(results: Results) -> list[dict[str, Any]]:
-    """One a one-dimensional problem with a surface, and one more where difference quotients came with it."""
+    """One a one-dimensional problem with a surface, one more where difference quotients came with it, and one where
+    slopes were measured along directions.
+    """
     found = []
+    for label in dict.fromkeys(cell["problem"]["label"] for cell in ran(results)):
+        if _directions(results, label) is not None:
+            found.append({"problem": label, "panel": "directions"})
     for label in dict.fromkeys(cell["problem"]["label"] for cell in ran(results) if cell["problem"]["dim"] == 1):
         surface = results.surface(label)
         if surface is None or surface.empty:
@@ -38,13 +43,23 @@ def data(results: Results, problem: str, panel: str = "tangents", points: Sequen
     Args:
         results: a run.
         problem: label of a one-dimensional problem.
-        panel: 'tangents' or 'quotients'.
+        panel: 'tangents', 'quotients' or 'directions'.
         points: where tangents touch; by default the minimizer and one point on each side of it.
 
     Returns:
         For tangents a row a point: ``kind`` ('curve' or 'tangent'), ``x``, ``f``, ``slope``. For quotients a row a
-        step: ``dtype``, ``h``, ``error``.
+        step: ``dtype``, ``h``, ``error``. For directions a row a unit vector: ``kind`` ('random', 'partial',
+        'gradient', 'opposite'), ``cosine`` of its angle to the gradient, ``slope`` along it by a difference quotient,
+        as a share of the gradient's length.
     """
+    if panel == "directions":
+        measured = _directions(results, problem)
+        assert measured is not None, "cases() names only problems with directions"
+        size = np.maximum(floats(measured, "norm"), 1e-300)
+        shares = {name: floats(measured, of) / size for name, of in (("cosine", "slope"), ("slope", "quotient"))}
+        frame = DataFrame({"kind": measured["kind"].astype(str), **shares})
+        frame.attrs = {"heading": problem, "panel": panel, "title": "slopes along all directions"}
+        return frame
     surface = results.surface(problem)
     assert surface is not None, "cases() names only problems with a surface"
     known = next(cell["problem"] for cell in results.cells if cell["problem"]["label"] == problem)
@@ -68,8 +83,32 @@ def data(results: Results, problem: str, panel: str = "tangents", points: Sequen
 
 
 def draw(ax: Axes, frame: DataFrame) -> None:
-    """One of the two panels."""
-    (_draw_quotients if frame.attrs["panel"] == "quotients" else _draw_tangents)(ax, frame)
+    """One of the panels."""
+    drawers = {"tangents": _draw_tangents, "quotients": _draw_quotients, "directions": _draw_directions}
+    drawers[frame.attrs["panel"]](ax, frame)
+
+
+def _directions(results: Results, label: str) -> DataFrame | None:
+    """The slopes along directions of the first problem of that label that has them."""
+    names = {cell["problem"]["surface"] for cell in results.cells if cell["problem"]["label"] == label}
+    return next((frame for name in sorted(names) if (frame := results.directions(name)) is not None), None)
+
+
+def _draw_directions(ax: Axes, frame: DataFrame) -> None:
+    """Along the gradient f rises fastest; along any other direction by the cosine of the angle between them."""
+    styles = {
+        "random": {"s": 6, "color": "0.55", "marker": "o", "linewidths": 0, "rasterized": True},
+        "partial": {"s": 34, "color": LINE_COLOURS[0], "marker": "x"},
+        "gradient": {"s": 46, "color": LINE_COLOURS[1], "marker": "^"},
+        "opposite": {"s": 46, "color": LINE_COLOURS[2], "marker": "v"},
+    }
+    names = {"random": "a random direction", "partial": "along one parameter", "gradient": "along the gradient",
+             "opposite": "against it"}  # fmt: skip
+    for kind, style in styles.items():
+        part = keep(frame, frame["kind"] == kind)
+        ax.scatter(part["cosine"], part["slope"], label=names[kind], gid=kind, **style)
+    ax.set(xlabel="cosine of the angle to the gradient", ylabel="slope / length of the gradient")
+    ax.legend(fontsize=7.5)
 
 
 def _points(problem: Mapping[str, Any], x: np.ndarray) -> list[float]:
@@ -121,7 +160,9 @@ FIGURE = Figure(
     caption=(
         "Left, the function with its tangents; the slope's sign says which way is down, and a slope of zero marks the "
         "minimum. Right, where difference quotients were computed, their error against the step h: it falls with h "
-        "until rounding takes over, sooner in float32."
+        "until rounding takes over, sooner in float32. Where slopes were measured along directions: the central "
+        "difference quotient along random unit vectors, along each parameter (a partial derivative), along the gradient "
+        "and against it, at a few points of the box, over the cosine of the angle to the gradient by jax.grad."
     ),
     cases=cases,
     data=data,

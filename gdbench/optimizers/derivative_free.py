@@ -23,7 +23,8 @@ def _trial_and_error(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -
     """For each i in turn: x ← x + δ eᵢ if that lowers f, else x − δ eᵢ if that does, else x
 
     One step goes once through all parameters and costs one evaluation a parameter that improves at the first try,
-    two otherwise. On a stochastic problem the value at x is asked for anew, since the batch is another.
+    two otherwise. On a stochastic problem the value at x is asked for anew, since the batch is another. A lesson on it:
+    suites/articles.toml.
 
     Source: the coordinate search that introductory texts set against the gradient; compare Hooke, Jeeves,
     J. ACM 8 (1961), 212–229.
@@ -111,7 +112,8 @@ AT_ONCE = 256
 def _exhaustive_signs(oracle: Oracle, x: Array, state: Known, h: Any, k: Array) -> Step:
     """y = the best of the 2ⁿ points x ± δ e₁ ± … ± δ eₙ;  x ← y if f(y) < f(x)
 
-    Every coordinate moves at once, so that trying all signs costs 2ⁿ values a step, where a gradient costs one.
+    Every coordinate moves at once, so that trying all signs costs 2ⁿ values a step, where a gradient costs one. A
+    lesson on it: suites/articles.toml.
 
     Source: the two-level factorial design of Box, Applied Statistics 6 (1957), 81–101, taken in full.
     """

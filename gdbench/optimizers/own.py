@@ -15,6 +15,8 @@ from gdbench.optimizers.rules import gradient_rule
 def _gd(g: Array, x: Array, state: Any, h: Any, k: Array) -> tuple[Array, Any]:
     """x ← x − α g
 
+    A lesson on it: suites/articles.toml.
+
     Source: Cauchy, Comptes Rendus 25 (1847), 536–538.
     """
     return -h.learning_rate * g, state

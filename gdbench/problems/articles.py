@@ -19,7 +19,10 @@ def _line(x, data, parameters):
 
 @problem_family()
 def linear() -> Problem:
-    """2x + 1: slope 2 everywhere and no minimum, so every positive step descends for ever."""
+    """2x + 1: slope 2 everywhere and no minimum, so every positive step descends for ever.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="linear",
         objective=_line,
@@ -40,7 +43,10 @@ def _square(x, data, parameters):
 
 @problem_family()
 def parabola() -> Problem:
-    """x^2: slopes 4, 0 and -2 at 2, 0 and -1; gradient descent is stable below rate 1 and arrives at once at 0.5."""
+    """x^2: slopes 4, 0 and -2 at 2, 0 and -1; gradient descent is stable below rate 1 and arrives at once at 0.5.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="parabola",
         objective=_square,
@@ -63,7 +69,10 @@ def _shifted_square(x, data, parameters):
 
 @problem_family()
 def shifted_parabola() -> Problem:
-    """x^2 - 2x + 3: slopes -4, 0 and 4 at -1, 1 and 3; its minimum is 2, at 1."""
+    """x^2 - 2x + 3: slopes -4, 0 and 4 at -1, 1 and 3; its minimum is 2, at 1.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="shifted_parabola",
         objective=_shifted_square,
@@ -91,7 +100,10 @@ def _residuals_of_slope(x, data, parameters):
 
 @problem_family()
 def slope_fit() -> Problem:
-    """Mean squared error of y = w x on (1, 2), (2, 4), (3, 6): w = 2 fits exactly, boundary rate 3/14 = 0.214."""
+    """Mean squared error of y = w x on (1, 2), (2, 4), (3, 6): w = 2 fits exactly, boundary rate 3/14 = 0.214.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="slope_fit",
         objective=_mean_squared_error,
@@ -117,7 +129,10 @@ def _printed(x, data, parameters):
 
 @problem_family()
 def printed_gradient() -> Problem:
-    """(w - 2)^2, whose slope is what an article prints as that of ``slope_fit``: the mean of w x - y, without the x."""
+    """(w - 2)^2, whose slope is what an article prints as that of ``slope_fit``: the mean of w x - y, without the x.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="printed_gradient",
         objective=_printed,
@@ -141,7 +156,10 @@ def _swing(x, data, parameters):
 
 @problem_family()
 def swing() -> Problem:
-    """-cos t, where a mass on a spring is at time t: the slope is its velocity, the slope of that its acceleration."""
+    """-cos t, where a mass on a spring is at time t: the slope is its velocity, the slope of that its acceleration.
+
+    A lesson on it: suites/articles.toml.
+    """
     return Problem(
         name="swing",
         objective=_swing,

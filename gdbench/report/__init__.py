@@ -23,6 +23,8 @@ FORMATS = {
 def write_report(results: Results, folder: Path | str | None = None, formats: Sequence[str] = tuple(FORMATS)) -> Path:
     """Write ``report.html`` with ``figures/``, ``report.md``, ``answers.tex``, ``.csv`` and ``.parquet`` for a run.
 
+    Beside ``report.html`` comes ``lesson.html``, where the run's suite claims something.
+
     Args:
         results: the run, finished or not; one that went badly gets a report that says so.
         folder: where to write; the run's own folder when None.
@@ -37,7 +39,9 @@ def write_report(results: Results, folder: Path | str | None = None, formats: Se
     results.need_whole("a report")
     # Jinja2, matplotlib and SciPy are only paid for when a report is written.
     from gdbench.report.caveats import caveats
+    from gdbench.report.claims import LESSON
     from gdbench.report.latex import latex
+    from gdbench.report.lesson import lesson
     from gdbench.report.markdown import markdown
     from gdbench.report.page import html
     from gdbench.report.pictures import sections
@@ -57,6 +61,8 @@ def write_report(results: Results, folder: Path | str | None = None, formats: Se
             path = target / FORMATS[name]
             if name == "html":
                 path.write_text(html(results, study, found, figures), encoding="utf-8")
+                if results.suite.get("claim"):
+                    (target / LESSON).write_text(lesson(results, target, figures), encoding="utf-8")
             elif name == "md":
                 path.write_text(markdown(results, study, found), encoding="utf-8")
             elif name == "latex":

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from gdbench.contracts import OUTCOMES
 from gdbench.report.caveats import Caveat
+from gdbench.report.claims import HEADS as CLAIM_HEADS
+from gdbench.report.claims import claim_lines
 from gdbench.report.lines import AnswerBlock, AnswerLine, answer_groups, command, environment_lines, facts
 from gdbench.report.study import Results, Study
 from gdbench.report.verdict_words import HEADS, TWIN_HEADS, verdict_block
@@ -19,7 +21,7 @@ def markdown(results: Results, study: Study, caveats: list[Caveat]) -> str:
     parts += [escape(description), ""] if description else []
     parts += ["; ".join(f"{what}: {value}" for value, what in facts(results, study)) + ".", ""]
     parts += verdict_parts(study)
-    parts += ["## Answers", "", *answers(results, study), "## Caveats", ""]
+    parts += ["## Answers", "", *answers(results, study), *claim_parts(results), "## Caveats", ""]
     parts += [f"- **{escape(c.title)}.** {escape(c.text)}" for c in caveats] or ["None."]
     parts += ["", "## How every descent ended", "", *outcomes(study)]
     parts += ["", "## Environment", ""]
@@ -35,9 +37,9 @@ def escape(text: str) -> str:
     return " ".join(text.split())
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A pipe table; the first column is left-aligned, the others right."""
-    lines = [list(heads), ["---", *["---:"] * (len(heads) - 1)], *([escape(entry) for entry in row] for row in rows)]
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], side: str = "---:") -> list[str]:
+    """A pipe table; the first column is left-aligned, the others right, or as ``side`` says."""
+    lines = [list(heads), ["---", *[side] * (len(heads) - 1)], *([escape(entry) for entry in row] for row in rows)]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
@@ -50,6 +52,13 @@ def verdict_parts(study: Study) -> list[str]:
         parts += ["Rotation sensitivity:", "", *table(TWIN_HEADS, told.twins), ""] if told.twins else []
         parts += [f"- {escape(remark)}" for remark in told.remarks] + ([""] if told.remarks else [])
     return parts
+
+
+def claim_parts(results: Results) -> list[str]:
+    """What the suite claims, and what the run says of it; nothing where it claims nothing."""
+    found = claim_lines(results)
+    rows = [[line.name, line.says, line.measured, line.words, line.figure] for line in found]
+    return ["## Claims", "", *table(CLAIM_HEADS, rows, "---"), ""] if found else []
 
 
 def answers(results: Results, study: Study) -> list[str]:

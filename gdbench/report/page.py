@@ -15,6 +15,7 @@ from gdbench.figures.lines import run_styles
 from gdbench.figures.style import OUTCOME_COLOURS, RATE_MAP
 from gdbench.report import charts, lines
 from gdbench.report.caveats import Caveat
+from gdbench.report.claims import LESSON, claim_lines
 from gdbench.report.pictures import Section
 from gdbench.report.study import CellSummary, Results, Study
 from gdbench.report.verdict_words import HEADS, TWIN_HEADS, VerdictBlock, verdict_block
@@ -91,17 +92,23 @@ def verdict_groups(study: Study) -> dict[str, list[VerdictBlock]]:
     return found
 
 
+def templates() -> Environment:
+    """Where templates come from; what they print is escaped."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    found.filters["number"] = number
+    return found
+
+
 def html(results: Results, study: Study, caveats: list[Caveat], sections: list[Section]) -> str:
     """The page. Every text is escaped by the template, so a name cannot become markup."""
     assert set(READ) == set(OUTCOMES)
-    loader = FileSystemLoader(TEMPLATES)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates()
     groups = lines.answer_groups(results, study)
     problems = lines.unique(cell["problem"]["label"] for cell in results.cells)
     environment.filters["problem"] = lambda title: problem_of(title, problems)
-    environment.filters["number"] = number
     environment.globals["panel_id"] = panel_id
     ramp = [f"rgb({r} {g} {b})" for r, g, b in rate_colours()[::15]]
     return environment.get_template("report.html.j2").render(
@@ -111,6 +118,9 @@ def html(results: Results, study: Study, caveats: list[Caveat], sections: list[S
         groups=groups,
         glance=lines.glance(groups),
         verdicts=verdict_groups(study),
+        claims=claim_lines(results),
+        drawn={section.name for section in sections},
+        lesson=LESSON,
         pair_heads=HEADS,
         twin_heads=TWIN_HEADS,
         caveats=caveats,

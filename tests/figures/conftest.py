@@ -32,6 +32,9 @@ class FakeResults:
         table = pd.concat(frames, ignore_index=True)
         return table if columns is None else table[columns]
 
+    def directions(self, problem: str) -> pd.DataFrame | None:
+        return None
+
     def surface(self, problem: str) -> pd.DataFrame | None:
         return self.surfaces.get(problem)
 

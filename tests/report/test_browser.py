@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from urllib.parse import urlsplit
@@ -32,51 +31,6 @@ PIXEL = """(canvas, [x, y]) => {
     return [...copy.getImageData(0, 0, 1, 1).data];
 }"""
 """The colour of one pixel of a canvas, read off a copy."""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser, or the reason why there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: browser)")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or os.environ.get("CHROMIUM")
-    if path is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(chromium):
-    """Opens a page, offline; at the end of the test nothing may have been complained of, or fetched."""
-    contexts, faults = [], []
-
-    def opened(path, width=1400, script=True, fragment="", init="", **settings):
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, offline=True, java_script_enabled=script, accept_downloads=True,
-            **{"reduced_motion": "reduce", **settings},
-        )  # fmt: skip
-        contexts.append(context)
-        context.set_default_timeout(60_000)
-        tab = context.new_page()
-        tab.on("console", lambda message: faults.append(message.text))
-        tab.on("pageerror", lambda error: faults.append(str(error)))
-        tab.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
-        scheme = lambda url: urlsplit(url).scheme in ("file", "data", "blob")  # noqa: E731
-        tab.on("request", lambda request: None if scheme(request.url) else faults.append(request.url))
-        if init:
-            tab.add_init_script(init)
-        tab.goto(path.as_uri() + fragment)
-        if script:
-            tab.wait_for_selector("html[data-ready]", state="attached")
-        return tab
-
-    opened.faults = faults
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def with_paths(results):
