@@ -161,8 +161,8 @@ FIGURE = Figure(
         "Left, the function with its tangents; the slope's sign says which way is down, and a slope of zero marks the "
         "minimum. Right, where difference quotients were computed, their error against the step h: it falls with h "
         "until rounding takes over, sooner in float32. Where slopes were measured along directions: the central "
-        "difference quotient along random unit vectors, along each parameter (a partial derivative), along the gradient "
-        "and against it, at a few points of the box, over the cosine of the angle to the gradient by jax.grad."
+        "difference quotient along random unit vectors, along each parameter (a partial derivative), along the "
+        "gradient and against it, at some points of the box, over the cosine of the angle to the gradient by jax.grad."
     ),
     cases=cases,
     data=data,
