@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gdbench.catalogue import gather
 from gdbench.claims.base import OPEN
 from gdbench.claims.verdicts import judge
+from gdbench.figures.base import Figure
 from gdbench.results import load
 from gdbench.suite import read_suite
 
@@ -47,13 +49,13 @@ def evidence(run, name, rule):
 
 @pytest.mark.slow
 def test_every_claim_is_decided_and_shown(run):
-    page = (run.path / "lesson.html").read_text(encoding="utf-8")
+    page, figures = (run.path / "lesson.html").read_text(encoding="utf-8"), gather("gdbench.figures", Figure)
     for judged in judge(run):
         name = judged.claim["name"]
         assert judged.verdict != OPEN and all(test.evidence for test in judged.tests), name
         assert re.search(rf"^{name} ", run.printed, re.MULTILINE)
         part = page.split(f'id="claim-{name}"')[1].split("</section>")[0]
-        assert "<img" in part and judged.claim["figure"] in part, f"{name} has no picture"
+        assert "<img" in part and figures[judged.claim["figure"]].question in part, f"{name} has no picture"
 
 
 @pytest.mark.slow
@@ -73,7 +75,7 @@ def test_boundaries_are_two_over_the_curvature(run):
     found = {one.case: one for one in evidence(run, "C2", "boundary")}
     for name, edge in (("parabola", 1.0), ("shifted_parabola", 1.0), ("slope_fit", 3 / 14), ("quadratic", 0.2)):
         one = found[f"gd on {name}: theory {edge:.4g}"]
-        assert one.low <= edge * (1 + 1e-9) and edge <= one.high * (1 + 1e-9) and one.high < 1.4 * one.low
+        assert one.low <= edge * (1 + 1e-9) and edge <= one.high * (1 + 1e-9) and one.high < 1.6 * one.low
     edge = evidence(run, "C10", "boundary")[0]
     assert edge.low < 3 / 14 < edge.high < 1.03 * edge.low
     sides = {one.when: one.value for one in evidence(run, "C11c", "sides-of-boundary")}
