@@ -190,8 +190,7 @@ class Results:
 
         ``problem`` is what a cell names its surface, or a label: then the first problem of that label is meant.
         """
-        by_label = {cell["problem"]["label"]: cell["problem"]["surface"] for cell in reversed(self.cells)}
-        problem = by_label.get(problem, problem)
+        problem = self._surface_name(problem)
         if problem not in self._surfaces and self.path is not None:
             path = self.path / "surfaces" / f"{surface_file(problem)}.parquet"
             if path.exists():
@@ -202,12 +201,18 @@ class Results:
                 self._surfaces[problem] = frame
         return self._surfaces.get(problem)
 
+    def _surface_name(self, problem: str) -> str:
+        """What cells name the surface of a problem: its label stands for the first problem of that label."""
+        by_label = {cell["problem"]["label"]: cell["problem"]["surface"] for cell in reversed(self.cells)}
+        return by_label.get(problem, problem)
+
     def keep_directions(self, label: str, frame: pd.DataFrame) -> None:
         """Hold a problem's slopes along directions in memory."""
         self._directions[label] = frame
 
     def directions(self, problem: str) -> pd.DataFrame | None:
         """Slopes of a problem along unit vectors, where its experiment asked for them; ``problem`` as for a surface."""
+        problem = self._surface_name(problem)
         if problem not in self._directions and self.path is not None:
             path = self.path / "surfaces" / f"{surface_file(problem)}.directions.parquet"
             if path.exists():

@@ -24,7 +24,7 @@ def cases(results: Results) -> list[dict[str, Any]]:
     """
     found = []
     for label in dict.fromkeys(cell["problem"]["label"] for cell in ran(results)):
-        if _directions(results, label) is not None:
+        if results.directions(label) is not None:
             found.append({"problem": label, "panel": "directions"})
     for label in dict.fromkeys(cell["problem"]["label"] for cell in ran(results) if cell["problem"]["dim"] == 1):
         surface = results.surface(label)
@@ -53,7 +53,7 @@ def data(results: Results, problem: str, panel: str = "tangents", points: Sequen
         as a share of the gradient's length.
     """
     if panel == "directions":
-        measured = _directions(results, problem)
+        measured = results.directions(problem)
         assert measured is not None, "cases() names only problems with directions"
         size = np.maximum(floats(measured, "norm"), 1e-300)
         shares = {name: floats(measured, of) / size for name, of in (("cosine", "slope"), ("slope", "quotient"))}
@@ -86,12 +86,6 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     """One of the panels."""
     drawers = {"tangents": _draw_tangents, "quotients": _draw_quotients, "directions": _draw_directions}
     drawers[frame.attrs["panel"]](ax, frame)
-
-
-def _directions(results: Results, label: str) -> DataFrame | None:
-    """The slopes along directions of the first problem of that label that has them."""
-    names = {cell["problem"]["surface"] for cell in results.cells if cell["problem"]["label"] == label}
-    return next((frame for name in sorted(names) if (frame := results.directions(name)) is not None), None)
 
 
 def _draw_directions(ax: Axes, frame: DataFrame) -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Canvas
 
+import gdbench as gd
 from gdbench.figures import slopes
 
 
@@ -58,3 +59,19 @@ def test_a_second_panel_where_quotients_came_along(parabola_run):
 def test_only_one_dimension_with_a_surface(parabola_run, quadratic_run, build):
     assert slopes.cases(quadratic_run) == []
     assert slopes.cases(build.results(parabola_run.cells, parabola_run.frames)) == []
+
+
+def test_slopes_along_directions(tmp_path):
+    """By difference quotients no direction is steeper than the gradient, and each has the cosine's share of it."""
+    experiment = {"name": "one", "problems": ["rosenbrock"], "optimizers": ["gd"], "steps": 5, "directions": 400}
+    suite = {"suite": {"name": "small"}, "experiment": [experiment | {"learning_rate": [1e-3]}]}
+    results = gd.run(suite, results=tmp_path).results
+    assert {"problem": "rosenbrock", "panel": "directions"} in slopes.cases(results)
+    frame = slopes.data(results, "rosenbrock", "directions")
+    np.testing.assert_allclose(frame["slope"], frame["cosine"], atol=1e-4)
+    by_kind = {kind: group["slope"].to_numpy() for kind, group in frame.groupby("kind")}
+    assert len(by_kind["random"]) == 400 and len(by_kind["partial"]) == 8
+    assert by_kind["random"].max() <= 1 + 1e-4
+    np.testing.assert_allclose([by_kind["gradient"], -by_kind["opposite"]], 1, atol=1e-4)
+    labels = [text.get_text() for text in draw(frame).get_legend().get_texts()]
+    assert labels == ["a random direction", "along one parameter", "along the gradient", "against it"]

@@ -237,6 +237,16 @@ def test_blocks_are_powers_of_two(dtype: str, platform: str) -> None:
     assert lanes < execute.block_lanes(_descent(resolve_optimizer("gd"), gd.problem("parabola")), dtype, platform)
 
 
+def test_large_lanes_take_little_memory():
+    """A million parameters in float64: a block and what is dispatched with it stay within a few hundred megabytes."""
+    descent = _descent(resolve_optimizer("gd"), gd.problem("quadratic", dim=1_000_000))
+    lanes = execute.block_lanes(descent, "float64", "cpu")
+    assert lanes < execute.LEAST_LANES and lanes & (lanes - 1) == 0
+    descent.apart = True
+    tile = execute.tile_of(descent, "float64", lanes, lanes)
+    assert tile * lanes * 4e6 * 8 <= 2 * execute.LARGE_BLOCK_BYTES
+
+
 def test_blocks_do_not_depend_on_grid_or_budget() -> None:
     def block(steps: int, rates: int) -> int:
         optimizer = {"name": "gd", "learning_rate": {"log": [1e-3, 1.0], "num": rates}}

@@ -168,6 +168,10 @@ class FakeResults:
     def need_whole(self, what: str) -> None:
         """The records here are whole."""
 
+    def directions(self, problem_label: str) -> pd.DataFrame | None:
+        """No directions either."""
+        return None
+
     def surface(self, problem_label: str) -> pd.DataFrame | None:
         """No surface: figures that want one have nothing to say."""
         return None
