@@ -75,7 +75,11 @@ def extra_height(frames: list[DataFrame]) -> float:
     """Inches that the legend of one panel needs beyond the margin."""
     if len(frames) > 1:
         return 0.0
-    labels = [*frames[0].attrs["texts"].values(), "20–80% of the descents", "tolerance"]
+    return legend_height([*frames[0].attrs["texts"].values(), "20–80% of the descents", "tolerance"])
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """Inches that a legend needs beyond the margin of a picture of one panel."""
     columns, size = legend_layout(labels, 6.4)
     rows = -(-len(labels) // columns)
     return max(rows - LEGEND_ROOM, 0) * size * 1.6 / 72

@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from gdbench.figures.base import Figure, Picture, Results
 from gdbench.figures.choose import floats
-from gdbench.figures.lines import legend_layout, run_styles
+from gdbench.figures.lines import legend_height, legend_layout, run_styles
 from gdbench.figures.scale import tick_plain
 from gdbench.figures.style import belongs, entries_belong, line_handles
 
@@ -97,13 +97,21 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     tick_plain(ax.xaxis)
 
 
+WHAT = {"steady": STEADY, "with compiling and the first run": WHOLE}
+"""What dot and ring are."""
+
+
+def extra(frames: list[DataFrame]) -> float:
+    """Room for the legend of many optimizers."""
+    return legend_height([*frames[0].attrs["texts"].values(), *WHAT])
+
+
 def finish(picture: Picture, axes: list[Axes], frames: list[DataFrame]) -> None:
     """Optimizers by colour, and what dot and ring are."""
     styles = {label: {"color": style["color"], **STEADY} for label, style in frames[0].attrs["styles"].items()}
     handles = [
         *line_handles(frames[0].attrs["texts"], styles),
-        Line2D([], [], color="0.3", **STEADY, label="steady"),
-        Line2D([], [], color="0.3", **WHOLE, label="with compiling and the first run"),
+        *(Line2D([], [], color="0.3", **style, label=label) for label, style in WHAT.items()),
     ]
     columns, size = legend_layout([str(handle.get_label()) for handle in handles], picture.get_size_inches()[0])
     legend = picture.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=size)
@@ -125,5 +133,6 @@ FIGURE = Figure(
     data=data,
     draw=draw,
     finish=finish,
+    extra=extra,
     panel=(4.6, 3.4),
 )
