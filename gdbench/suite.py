@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gdbench.catalogue import gather
 from gdbench.choices import (
     OptimizerChoice,
     ProblemChoice,
@@ -140,12 +139,7 @@ def build_suite(
     names = [trial.name for trial in trials]
     faults += [f"{place}: two experiments are called {n!r}" for n in sorted({n for n in names if names.count(n) > 1})]
     faults += [f"{place}: suite.primary: {fault}" for fault in _primary_faults(form.suite.primary, trials)]
-    faults += [f"{place}: suite.figures: {fault}" for fault in _figure_faults(list(form.suite.figures))]
-    faults += [
-        f"{place}: suite.figures: {figure}: no experiment {name!r}: {did_you_mean(name, names)}"
-        for figure, wanted in form.suite.figures.items() for name in wanted if name not in names
-    ]  # fmt: skip
-    faults += [f"{place}: {fault}" for fault in _claim_faults(form.claim, trials)]
+    faults += [f"{place}: {fault}" for fault in _shown_faults(form, trials)]
     if faults:
         raise SuiteError(faults)
     # What is added stands beside what was selected.
@@ -167,44 +161,21 @@ def build_suite(
     return Suite(header, tuple(kept), describe_suite(header, kept, form.claim))
 
 
-def _figure_faults(names: Sequence[str]) -> list[str]:
-    """Which of these are no figures."""
-    if not names:
+def _shown_faults(form: SuiteFile, trials: Sequence[Trial]) -> list[str]:
+    """What is wrong with the figures and claims of a suite, given its experiments."""
+    if not form.suite.figures and not form.claim:
         return []
-    from gdbench.figures.base import Figure  # brings matplotlib along, which few suites need
+    from gdbench.claims.faults import claim_faults, figure_faults  # brings matplotlib along, which few suites need
 
-    figures = gather("gdbench.figures", Figure)
-    return [f"no figure {name!r}: {did_you_mean(name, figures)}" for name in names if name not in figures]
-
-
-def _claim_faults(claims: Sequence[Claim], trials: Sequence[Trial]) -> list[str]:
-    """What is wrong with the claims, given the experiments."""
-    if not claims:
-        return []
-    from gdbench.claims.base import Rule, setting_faults
-
-    rules = gather("gdbench.claims", Rule)
-    known = {
-        "experiments": {trial.name for trial in trials},
-        "problems": set().union(*(_names(trial)["problem"] for trial in trials)),
-        "optimizers": set().union(*(_names(trial)["optimizer"] for trial in trials)),
-    }
-    names = [claim.name for claim in claims]
-    faults = [f"two claims are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
-    for claim in claims:
-        faults += [f"claim {claim.name!r}: {fault}" for fault in _figure_faults([claim.figure])]
-        for i, test in enumerate(claim.tests):
-            where = f"claim {claim.name!r}: tests[{i + 1}]"
-            for what, entries in known.items():
-                faults += [
-                    f"{where}: {what}: {name!r} is not in this suite: {did_you_mean(name, entries)}"
-                    for name in getattr(test, what) if name not in entries
-                ]  # fmt: skip
-            if test.rule not in rules:
-                faults.append(f"{where}: no rule {test.rule!r}: {did_you_mean(test.rule, rules)}")
-            else:
-                faults += [f"{where}: {fault}" for fault in setting_faults(rules[test.rule], test.model_extra or {})]
-    return faults
+    names = [trial.name for trial in trials]
+    faults = figure_faults(list(form.suite.figures)) + [
+        f"{figure}: no experiment {name!r}: {did_you_mean(name, names)}"
+        for figure, wanted in form.suite.figures.items() for name in wanted if name not in names
+    ]  # fmt: skip
+    known = {f"{what}s": set().union(*(_names(trial)[what] for trial in trials)) for what in ("problem", "optimizer")}
+    return [f"suite.figures: {fault}" for fault in faults] + claim_faults(
+        [claim.model_dump() for claim in form.claim], {"experiments": {*names}} | known
+    )
 
 
 def _primary_faults(primary: Primary | None, trials: Sequence[Trial]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Rules that decide a claim from the numbers of a run, one file each; the folder is the registry."""
+"""Rules that decide a claim from the numbers of a run, a file a family of rules; the folder is the registry."""

@@ -84,21 +84,24 @@ class Asked:
 
     def at_best(
         self, cell: Mapping[str, Any], columns: Sequence[str] = (), at: Mapping[str, float] | None = None
-    ) -> Any:
+    ) -> DataFrame:
         """The held-out descents of a cell at its best setting, where ``at`` fixes the problem's parameters.
 
         All descents at that setting where none are held out (one start).
         """
-        table = rows(self.results, cell, [*RECORD, *columns], at)
-        best = best_setting(table, cell)
-        shown = shown_on(table)[0]
-        return where(shown, best) if best else shown
+        return at_best(rows(self.results, cell, [*RECORD, *columns], at), cell)
 
     def table(self, cell: Mapping[str, Any], *columns: str) -> DataFrame:
         """These columns of a cell's descents, and all of its axes."""
         names = [axis["name"] for axis in cell["axes"]]
         wanted = list(dict.fromkeys(["instance", "start", "seed", *names, *columns]))
         return self.results.table(wanted, [cell["id"]])
+
+
+def at_best(table: DataFrame, cell: Mapping[str, Any]) -> DataFrame:
+    """Those of a cell's rows that show its best setting, as ``Asked.at_best`` says."""
+    best, shown = best_setting(table, cell), shown_on(table)[0]
+    return where(shown, best) if best else shown
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,17 @@ def beyond(low: float, high: float, bound: float) -> bool | None:
     return True if low > bound else False if high < bound else None
 
 
+def within(interval: tuple[float, float], least: float | None, most: float | None) -> bool | None:
+    """Whether an interval lies within bounds, each of which may be missing; None where it does not tell.
+
+    An end that equals a bound, to rounding, keeps to it: a number known for certain is an interval of one point.
+    """
+    low, high = interval
+    kept = least is None or low >= least - abs(least) * 1e-9, most is None or high <= most + abs(most) * 1e-9
+    missed = least is not None and high < least, most is not None and low > most
+    return True if all(kept) else False if any(missed) else None
+
+
 def over_starts(values: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
     """A statistic of values [starts, places] with its 95% bootstrap interval over the starts.
 
@@ -199,17 +213,13 @@ def label(cell: Mapping[str, Any]) -> str:
     return f"{cell['optimizer']['label']} on {cell['problem']['label']}"
 
 
-def rates_of(cell: Mapping[str, Any], axis: str) -> np.ndarray | None:
-    """The values of an axis, ascending; None where the cell has no such axis of several values."""
-    found = [a["values"] for a in cell["axes"] if a["name"] == axis and len(a["values"]) > 1]
-    return np.unique(np.asarray(found[0], float)) if found else None
-
-
-def grid_of(frame: DataFrame, axis: str, values: np.ndarray) -> np.ndarray:
-    """Values of a descent by start, seed and instance (rows) and place on an axis (columns); NaN where none is."""
+def grid_of(frame: DataFrame, axis: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The places on an axis that are stored, ascending, and the values of the descents by start, seed and instance
+    (rows) and place (columns); NaN where none is.
+    """
     at = frame[axis].to_numpy(dtype=float)
     places = np.unique(at)
     unit = frame.groupby(["instance", "start", "seed"], observed=True, sort=True).ngroup().to_numpy()
     found = np.full((int(unit.max(initial=-1)) + 1, len(places)), np.nan)
     found[unit, np.searchsorted(places, at)] = values
-    return found
+    return places, found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gdbench.claims.base import Asked, Evidence, Rule, Setting, label, rates_of, share_of
-from gdbench.figures.choose import failed, floats, keep
+from gdbench.claims.base import Asked, Evidence, Rule, Setting, label, share_of
+from gdbench.figures.choose import axes_of, failed, floats, keep
 from gdbench.figures.choose import known as known_values
 from gdbench.measures.base import CONVERGED
 from gdbench.theory.of_cell import known_of
@@ -16,21 +16,23 @@ RATE = "learning_rate"
 def _weigh(asked: Asked) -> list[Evidence]:
     found = []
     for cell in asked.cells:
-        rates, known = rates_of(cell, RATE), known_of(cell, {})
-        if rates is None or known is None or cell["problem"]["curvature_is_local"]:
+        known = known_of(cell, {})
+        if RATE not in axes_of(cell) or known is None or cell["problem"]["curvature_is_local"]:
             continue
         edge = float(known.boundary())
         frame = asked.table(cell, "outcome", "settle_step")
         rate, settled = frame[RATE].to_numpy(float), known_values(frame, "settle_step")
+        rates = np.unique(rate)
         settles, leaves = (
-            np.array([ended[rate == value].mean() for value in np.unique(rate)]) for ended in (settled, failed(frame))
+            np.array([ended[rate == value].mean() for value in rates]) for ended in (settled, failed(frame))
         )
         good, lost = np.flatnonzero(settles >= 0.5), np.flatnonzero(leaves >= 0.5)
-        if not len(good) or not len(lost) or lost[0] <= good[-1]:
+        if not len(lost) or not (good < lost[0]).any():
             continue
         # Close to the boundary a budget does not tell: a descent neither arrives nor leaves.
-        low, high = float(rates[good[-1]]), float(rates[lost[0]])
-        holds = low * (1 - 1e-6) <= edge <= high * (1 + 1e-6)  # a float32 axis holds rounded rates
+        low, high = float(rates[good[good < lost[0]][-1]]), float(rates[lost[0]])
+        # A float32 axis holds rounded rates. A rate that works beyond one that does not: there is no one boundary.
+        holds = bool(low * (1 - 1e-6) <= edge <= high * (1 + 1e-6) and good[-1] < lost[0])
         found.append(Evidence(f"at {edge:.4g} for {label(cell)}", f"{label(cell)}: theory {edge:.4g}",
                               float(np.sqrt(low * high)), low, high, holds))  # fmt: skip
     return found
@@ -41,7 +43,7 @@ RULE = Rule(
     number="stability boundary, between the last rate that settles and the first that diverges",
     decides=(
         "Theory's stability boundary (2/L for gradient descent) lies between the last learning rate of the grid at "
-        "which half of the descents settle and the first at which half of them diverge."
+        "which half of the descents settle and the first at which half of them diverge, beyond which none settles."
     ),
     weigh=_weigh,
 )

@@ -8,7 +8,8 @@ import numpy as np
 from pandas import DataFrame
 from scipy.stats import rankdata
 
-from gdbench.claims.base import Asked, Evidence, Rule, Setting, beyond, grid_of, label, over_starts, rates_of
+from gdbench.claims.base import Asked, Evidence, Rule, Setting, beyond, grid_of, label, over_starts
+from gdbench.figures.choose import axes_of
 from gdbench.measures.base import CONVERGED, LOST, SPENT, cost_at_settle, final_gaps
 from gdbench.measures.usable_width import by_rate
 from gdbench.theory.of_cell import known_of
@@ -24,7 +25,7 @@ MEASURES = {
 
 SIDES = {
     "all": "",
-    "stable": "the rate lies below 2/L",
+    "stable": "the rate lies below the stability boundary",
     "below": "the rate lies below the best one",
     "above": "the rate lies above the best one",
 }  # fmt: skip
@@ -64,10 +65,8 @@ def _correlation(values: np.ndarray, mean: bool) -> np.ndarray:
         return np.where(norm > 0, (ranks * place).sum(axis=-1) / np.where(norm > 0, norm, 1.0), 0.0)
 
 
-def _within(cell: dict[str, Any], frame: DataFrame, axis: str, side: str) -> np.ndarray:
-    """Which places of the axis take part."""
-    places = rates_of(cell, axis)
-    assert places is not None
+def _taking_part(cell: dict[str, Any], frame: DataFrame, places: np.ndarray, side: str) -> np.ndarray:
+    """Which places of the axis take part; none where theory does not know the boundary that the side is of."""
     if side in ("below", "above"):
         found = by_rate(frame)
         if found is None or not (found["share"].to_numpy(float) >= 0.5).any():
@@ -76,7 +75,7 @@ def _within(cell: dict[str, Any], frame: DataFrame, axis: str, side: str) -> np.
         return places <= best * (1 + 1e-9) if side == "below" else places >= best * (1 - 1e-9)
     if side == "stable":
         known = known_of(cell, {})
-        return places < float(known.boundary()) if known is not None else np.ones(len(places), dtype=bool)
+        return places < (float(known.boundary()) if known is not None else -np.inf)
     return np.ones(len(places), dtype=bool)
 
 
@@ -84,11 +83,12 @@ def _weigh(asked: Asked) -> list[Evidence]:
     measure, axis, side = (asked.settings[name] for name in ("measure", "axis", "side"))
     rising, found = asked.settings["rises"], []
     for cell in asked.cells:
-        if rates_of(cell, axis) is None:
+        if axis not in axes_of(cell):
             continue
         extra = ["overshoots"] if measure == "overshoots" else []
         frame = asked.table(cell, "outcome", "steps", "settle_step", "gap_final", "f_final", *SPENT, *extra)
-        values = grid_of(frame, axis, _values(frame, measure))[:, _within(cell, frame, axis, side)]
+        places, values = grid_of(frame, axis, _values(frame, measure))
+        values = values[:, _taking_part(cell, frame, places, side)]
         values = values[:, ~np.isnan(values).all(axis=0)]
         if values.shape[1] < FEWEST:
             continue

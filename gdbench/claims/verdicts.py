@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Weighed:
-    """A test of a claim with its evidence."""
+    """A test of a claim with its evidence; ``error`` says why there is none where the rule could not be asked."""
 
     rule: Rule
     settings: dict[str, Any]
     evidence: list[Evidence]
+    error: str = ""
 
     @property
     def what(self) -> str:
@@ -34,6 +35,8 @@ class Weighed:
     def text(self) -> str:
         """What the numbers say, in a few words."""
         values = np.array([one.value for one in self.evidence], dtype=float)
+        if self.error:
+            return f"{self.what}: could not be measured ({self.error})"
         if not len(values):
             return f"{self.what}: not measured"
         if len(values) == 1:
@@ -118,10 +121,16 @@ def _weigh(
 ) -> Weighed:
     """One test: the cells it looks at, its settings with their defaults, the evidence."""
     settings = {name: test.get(name, setting.default) for name, setting in rule.settings.items()}
-    chosen = [
-        cell for cell in cells
-        if (not test["experiments"] or cell["experiment"] in test["experiments"])
-        and all(not test[f"{what}s"] or {cell[what]["name"], cell[what]["label"]} & {*test[f"{what}s"]}
-                for what in ("problem", "optimizer"))
-    ]  # fmt: skip
-    return Weighed(rule, settings, rule.weigh(Asked(results, chosen, settings, before)))
+    chosen = [cell for cell in cells if looks_at(test, cell)]
+    try:
+        return Weighed(rule, settings, rule.weigh(Asked(results, chosen, settings, before)))
+    except Exception as error:  # any fault of one rule is reported in its place, and leaves the claim open there
+        return Weighed(rule, settings, [], f"{type(error).__name__}: {error}")
+
+
+def looks_at(test: dict[str, Any], cell: dict[str, Any]) -> bool:
+    """Whether a test of a claim looks at a cell."""
+    return (not test["experiments"] or cell["experiment"] in test["experiments"]) and all(
+        not test[f"{what}s"] or bool({cell[what]["name"], cell[what]["label"]} & {*test[f"{what}s"]})
+        for what in ("problem", "optimizer")
+    )

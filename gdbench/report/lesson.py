@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdbench.claims.verdicts import Judged, Weighed, judge
+from gdbench.claims.verdicts import Judged, Weighed, judge, looks_at
 from gdbench.contracts import OUTCOMES
 from gdbench.figures.choose import ran
 from gdbench.figures.style import OUTCOME_COLOURS
@@ -57,6 +57,7 @@ class Test:
     decides: str
     cases: list[str]
     rows: list[tuple[str, str, str, str]]
+    error: str
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _test(test: Weighed) -> Test:
         holds = {True: "holds", False: "fails", None: "not decided"}[one.holds]
         rows.append((one.case, number(one.value, 4), interval, holds))
     few = [f"{case}: {value}{f' ({interval})' if interval else ''}" for case, value, interval, _ in rows]
-    return Test(test.text, test.rule.decides, few if len(few) <= FEW else [], rows)
+    return Test(test.text, test.rule.decides, few if len(few) <= FEW else [], rows, test.error)
 
 
 class Album:
@@ -148,7 +149,7 @@ class Album:
         if section is None:
             return []
         for test in judged.claim["tests"]:
-            wanted = {cell["id"] for cell in self.cells if _looks_at(test, cell)} - seen
+            wanted = {cell["id"] for cell in self.cells if looks_at(test, cell)} - seen
             best = max(section.drawn, key=lambda drawn: self._worth(drawn, wanted), default=None)
             if best is not None and self._worth(best, wanted) > (0, 0) and len(chosen) < MOST_PICTURES:
                 chosen.append(best)
@@ -183,13 +184,3 @@ class Album:
         return Still(
             section.question, section.caption, drawn.alt, uri if fits else None, drawn.width, drawn.files["png"]
         )
-
-
-def _looks_at(test: dict[str, Any], cell: dict[str, Any]) -> bool:
-    """Whether a test of a claim looks at a cell."""
-    if test.get("experiments") and cell["experiment"] not in test["experiments"]:
-        return False
-    return all(
-        not test.get(f"{what}s") or {cell[what]["name"], cell[what]["label"]} & {*test[f"{what}s"]}
-        for what in ("problem", "optimizer")
-    )

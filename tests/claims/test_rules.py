@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.claims import along_paths, growth, optimal, trend
-from gdbench.claims.base import OPEN, REFUTED, SHOWN, Evidence, Rule, beyond, setting_faults, verdict_of
+from gdbench.claims.base import OPEN, REFUTED, SHOWN, Asked, Evidence, Rule, beyond, setting_faults, verdict_of, within
 from gdbench.claims.verdicts import claims_frame, judge
 from gdbench.errors import SuiteError
 from gdbench.suite import build_suite
@@ -77,6 +77,35 @@ def test_growth_is_fitted_exactly():
         np.testing.assert_allclose(found, [value] * 3, rtol=1e-9)
 
 
+def test_a_dimension_that_is_hardly_solved_leaves_the_growth_open():
+    """Of its draws some have an infinite median: no line, and no upper end."""
+    costs = [np.full(5, 10.0), np.full(5, 20.0), np.array([40.0, 40.0, 40.0, np.inf, np.inf])]
+    value, low, high = growth.fit(np.array([1, 2, 4]), costs, "power")
+    assert (value, low, high) == (pytest.approx(1), pytest.approx(1), np.inf)
+    assert within((low, high), 0.5, None) is True and within((low, high), None, 1.5) is None
+
+
+def test_bounds_of_an_interval():
+    assert within((2.0, 2.0), 2.0, 2.0) is True and within((2.0, 9.0), 2.0, None) is True
+    assert within((0.0, 1.0), 2.0, None) is False and within((0.0, 3.0), 2.0, None) is None
+    assert within((3.0, 4.0), None, 2.0) is False and within((np.nan, np.nan), None, 2.0) is None
+
+
+def test_a_gradient_is_weighed_against_one_value(monkeypatch):
+    """A step that asks for 9 values takes 9 times as long as one that asks for a gradient: a gradient costs a value."""
+
+    def cell(uses_gradient):
+        return {"problem": {"dim": 8}, "optimizer": {"uses_gradient": uses_gradient}}
+
+    monkeypatch.setattr(growth, "seconds_a_step", lambda asked, cell: 2.0 if cell["optimizer"]["uses_gradient"] else 18)
+    monkeypatch.setattr(
+        growth, "costs",
+        lambda asked, cell, what: np.array([1.0 if cell["optimizer"]["uses_gradient"] else 9.0]),
+    )  # fmt: skip
+    (one,) = growth._weigh_gradient(Asked(None, [cell(True), cell(False)], {}))
+    assert one.value == 1 and one.holds
+
+
 def test_the_detour_of_a_path():
     corner = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])
     assert along_paths.detour(corner) == pytest.approx(7 / 5) and along_paths.detour(corner[::2]) == 1
@@ -95,8 +124,10 @@ def test_the_power_of_the_slope_that_steps_go_with(power):
 
 def test_a_ratio_of_costs_keeps_what_never_converged():
     mine, other = np.array([10.0, 20.0, np.inf, np.inf, np.inf]), np.array([5.0, 5.0, 5.0, 5.0, 5.0])
-    value, interval = optimal._ratio(mine, other)
-    assert value == np.inf and interval.high == np.inf and interval.low >= 2
+    value, low, high = optimal._ratio(mine, other)
+    assert value == np.inf and high == np.inf and low >= 2
+    # Neither is the cheaper one where both fail.
+    assert optimal._ratio(mine, mine) == (1, 1, 1)
 
 
 def test_every_rule_says_what_it_decides_and_needs():
@@ -171,6 +202,48 @@ def test_a_run_is_judged(tmp_path):
     assert rising.evidence[0].holds
     # Another process finds the same.
     assert claims_frame(gd.load(run.path).results).equals(claims_frame(run.results))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A run to weigh: gradient descent on a parabola, at rates on both sides of 2/L."""
+    tests = [{"rule": "boundary"}, {"rule": "trend", "measure": "overshoots", "side": "stable"}]
+    return gd.run(suite(tests=tests), results=tmp_path_factory.mktemp("swept"))
+
+
+def changed(monkeypatch, run, change):
+    """What is weighed where the table of descents is another one."""
+    whole = Asked.table
+    monkeypatch.setattr(Asked, "table", lambda asked, cell, *columns: change(whole(asked, cell, *columns)))
+    run.results.memo.pop("claims", None)
+    found = judge(run.results)[0].tests
+    run.results.memo.pop("claims")
+    return found
+
+
+def test_an_interrupted_run_is_judged_by_what_is_there(monkeypatch, swept):
+    """Every second rate is missing."""
+    rates = np.unique(swept.table(["learning_rate"]).to_numpy())
+    torn = changed(monkeypatch, swept, lambda frame: frame[frame["learning_rate"].isin(rates[::2])])
+    (edge,), (rising,) = (test.evidence for test in torn)
+    assert edge.holds and edge.low in rates[::2] and edge.high in rates[::2]
+    assert rising.holds
+
+
+def test_a_rate_that_works_beyond_one_that_does_not_speaks_against_a_boundary(monkeypatch, swept):
+    def healed(frame):
+        last = frame["learning_rate"] == frame["learning_rate"].max()
+        settled = frame["settle_step"].where(~last, 5)
+        return frame.assign(outcome=frame["outcome"].astype(str).where(~last, "converged"), settle_step=settled)
+
+    (edge,) = changed(monkeypatch, swept, healed)[0].evidence
+    assert edge.holds is False and edge.low < 1 < edge.high
+
+
+def test_a_rule_that_fails_is_told_in_its_place(monkeypatch, swept):
+    boundary, rising = changed(monkeypatch, swept, lambda frame: frame.drop(columns="outcome"))
+    assert boundary.text.endswith("could not be measured (KeyError: 'outcome')") and not boundary.evidence
+    swept.results.memo.pop("claims", None)
 
 
 def test_a_suite_without_claims_claims_nothing(tmp_path):
