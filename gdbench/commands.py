@@ -136,9 +136,14 @@ def claims_rows(results: Results) -> list[dict[str, Any]]:
 
 def print_claims(results: Results) -> None:
     """The table of claims: what is said, the number that decides, the verdict, the figure."""
+    from gdbench.figures.choose import ran
+
     rows = claims_rows(results)
     shown = [[row["claim"], row["says"], row["number"], row["verdict"], row["figure"]] for row in rows]
     terminal.print_wrapped(["claim", "said", "measured", "verdict", "figure"], shown, [7, 50, 50, 36, 17])
+    stored, whole = len(ran(results)), len(results.cells)
+    if stored < whole:
+        print(f"\n{whole - stored} of {whole} cells have no descents: the verdicts rest on the others")
 
 
 def claims(results: Results, as_json: bool) -> None:

@@ -186,6 +186,7 @@ class Experiment(Form):
     directions: int = Field(
         0, ge=0, le=100_000, description="random directions along which each problem's slope is measured"
     )
+    clock: bool = Field(False, description="seconds of a value and of a gradient of each problem, many at once")
     quick: Quick = Field(True, description="whether it belongs to a quick run (thinned): true, false, or only to that")
     record: Record = Field(
         "outcome",

@@ -260,7 +260,7 @@ def make_cell(
     text = json.dumps(identity, sort_keys=True, default=str)
     info["id"] = info["key"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     # Neither this nor what theory is told decides a row, so they have no part in the identity.
-    info["problem"]["directions"] = trial.directions
+    info["problem"] |= {"directions": trial.directions, "clock": trial.clock}
     if error is None and info["optimizer"]["theory"]:
         info["problem"] |= describe_curvature(problem, tuple((n, v.values) for n, v in choice.axes.items()))
     return Cell(

@@ -35,7 +35,7 @@ class Results:
         self.memo: dict[Any, Any] = {}
         self._memory: dict[str, list[pa.Table]] = {}
         self._surfaces: dict[str, pd.DataFrame] = {}
-        self._directions: dict[str, pd.DataFrame] = {}
+        self._asides: dict[tuple[str, str], pd.DataFrame | None] = {}
         self._lines: list[dict[str, Any]] | None = None
 
     def shards(self, cell: dict[str, Any]) -> list[Path]:
@@ -206,18 +206,24 @@ class Results:
         by_label = {cell["problem"]["label"]: cell["problem"]["surface"] for cell in reversed(self.cells)}
         return by_label.get(problem, problem)
 
-    def keep_directions(self, label: str, frame: pd.DataFrame) -> None:
-        """Hold a problem's slopes along directions in memory."""
-        self._directions[label] = frame
+    def keep_aside(self, kind: str, label: str, frame: pd.DataFrame | None) -> None:
+        """Hold in memory what was measured of a problem beside its surface: one of ``store.ASIDES``."""
+        self._asides[kind, label] = frame
 
     def directions(self, problem: str) -> pd.DataFrame | None:
         """Slopes of a problem along unit vectors, where its experiment asked for them; ``problem`` as for a surface."""
+        return self._aside("directions", problem)
+
+    def clock(self, problem: str) -> pd.DataFrame | None:
+        """Seconds of a value and of a gradient, where an experiment asked for them; ``problem`` as for a surface."""
+        return self._aside("clock", problem)
+
+    def _aside(self, kind: str, problem: str) -> pd.DataFrame | None:
         problem = self._surface_name(problem)
-        if problem not in self._directions and self.path is not None:
-            path = self.path / "surfaces" / f"{surface_file(problem)}.directions.parquet"
-            if path.exists():
-                self._directions[problem] = pd.read_parquet(path)
-        return self._directions.get(problem)
+        if (kind, problem) not in self._asides and self.path is not None:
+            path = self.path / "surfaces" / f"{surface_file(problem)}.{kind}.parquet"
+            self._asides[kind, problem] = pd.read_parquet(path) if path.exists() else None
+        return self._asides.get((kind, problem))
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -230,37 +230,43 @@ def one_line(error: Exception) -> str:
     return text if isinstance(error, GdbenchError) else f"{type(error).__name__}: {text}"
 
 
-def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any, int]]:
-    """The different problems of cells, by the name of their surface, each with the directions that are asked for."""
-    asked: dict[str, int] = {}
+def _surfaces(cells: Sequence[Cell]) -> Iterator[tuple[str, Any, dict[str, int]]]:
+    """The different problems of cells, by the name of their surface, each with what is to be measured of it beside."""
+    asked: dict[str, dict[str, int]] = {}
     for cell in cells:
-        name = cell.info["problem"]["surface"]
-        asked[name] = max(asked.get(name, 0), cell.info["problem"]["directions"])
+        problem = cell.info["problem"]
+        wanted = asked.setdefault(problem["surface"], dict.fromkeys(store.ASIDES, 0))
+        wanted |= {kind: max(count, problem[kind]) for kind, count in wanted.items()}
     for cell in cells:
         name = cell.info["problem"]["surface"]
         if name in asked and cell.error is None:
-            yield name, cell.choice.problem, asked.pop(name)
+            yield name, cell.choice.problem, {kind: count for kind, count in asked.pop(name).items() if count}
+
+
+def _measured(kind: str, problem: Any, count: int) -> Any:
+    """Slopes along so many directions, or seconds of an evaluation; None where that cannot be said of the problem."""
+    return surface.directions(problem, count) if kind == "directions" else surface.clock(problem)
 
 
 def _keep_surfaces(cells: Sequence[Cell], results: Results) -> None:
-    for label, problem, count in _surfaces(cells):
+    for label, problem, asked in _surfaces(cells):
         frame = surface.surface(problem)
         if frame is not None:
             results.keep_surface(label, frame)
-        slopes = surface.directions(problem, count) if count else None
-        if slopes is not None:
-            results.keep_directions(label, slopes)
+        for kind, count in asked.items():
+            results.keep_aside(kind, label, _measured(kind, problem, count))
 
 
 def _store_surfaces(cells: Sequence[Cell], path: Path) -> None:
     def write(file: Path, frame: Any) -> None:
         store.write_atomically(file, lambda f: frame.to_parquet(f, compression="zstd"))
 
-    for label, problem, count in _surfaces(cells):
+    for label, problem, asked in _surfaces(cells):
         file = path / "surfaces" / f"{store.surface_file(label)}.parquet"
-        aside = file.with_suffix(".directions.parquet")
-        if count and not aside.exists() and (slopes := surface.directions(problem, count)) is not None:
-            write(aside, slopes)
+        for kind, count in asked.items():
+            aside = file.with_suffix(f".{kind}.parquet")
+            if not aside.exists() and (measured := _measured(kind, problem, count)) is not None:
+                write(aside, measured)
         if file.exists() or (frame := surface.surface(problem)) is None:
             continue
         quotients = frame.attrs.pop("quotients", None)

@@ -210,6 +210,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             continue  # the last line of a process that was killed while it wrote
 
 
+ASIDES = ("directions", "clock")
+"""What is measured of a problem beside its surface, where an experiment asks for it."""
+
+
 def surface_file(label: str) -> str:
     """File name for the surface of a problem."""
     return hashlib.sha256(label.encode()).hexdigest()[:16]

@@ -54,6 +54,7 @@ class Trial:
     orbit: int = 0
     sharpness: bool = False
     directions: int = 0
+    clock: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _resolve(experiment: Experiment, name: str, where: str, allow_code: bool, fa
         experiment.targets, experiment.trace,
         paths_of(experiment.paths, experiment.orbit, experiment.sharpness), experiment.outcomes,
         experiment.evaluations or 0.0, experiment.quick, experiment.record, experiment.orbit, experiment.sharpness,
-        experiment.directions,
+        experiment.directions, experiment.clock,
     )  # fmt: skip
 
 
@@ -396,7 +397,7 @@ def describe_suite(header: Header, trials: Sequence[Trial], claims: Sequence[Cla
                 "targets": axis(trial.targets) if trial.targets else None, "trace": trial.trace, "paths": trial.paths,
                 "evaluations": trial.evaluations or None, "record": trial.record, "orbit": trial.orbit,
                 "sharpness": trial.sharpness,
-                "outcomes": trial.outcomes.model_dump(), "directions": trial.directions,
+                "outcomes": trial.outcomes.model_dump(), "directions": trial.directions, "clock": trial.clock,
             }
             for trial in trials
         ],

@@ -77,7 +77,8 @@ def _power(x: np.ndarray, at: np.ndarray, slopes: np.ndarray) -> float:
     good &= (x[:-1] >= at[0]) & (x[:-1] <= at[-1])
     if good.sum() < 5 or np.ptp(np.log(slope[good])) < np.log(2):
         return float("nan")
-    return float(np.polyfit(np.log(slope[good]), np.log(step[good]), 1)[0])
+    # What is left of a power of 0 is rounding.
+    return round(float(np.polyfit(np.log(slope[good]), np.log(step[good]), 1)[0]), 9) + 0.0
 
 
 STEPS = Rule(

@@ -9,6 +9,7 @@ from pandas import DataFrame
 
 from gdbench.claims.base import Asked, Evidence, Rule, Setting
 from gdbench.figures.choose import floats, keep
+from gdbench.figures.style import number
 
 EXACT = 1e-9
 """Error of a slope that counts as none, in float64."""
@@ -36,7 +37,7 @@ def _weigh_slopes(asked: Asked) -> list[Evidence]:
             place = int(np.argmin(np.abs(line["x0"].to_numpy() - x)))
             measured = float(line["g0"].iloc[place])
             right = bool(abs(line["x0"].iloc[place] - x) < EXACT and abs(measured - slope) <= EXACT)
-            case = f"{problem['label']}: slope at x = {x:g}, said to be {slope:g}"
+            case = f"{problem['label']}: slope at x = {number(x)}, said to be {number(slope)}"
             found.append(Evidence(f"the slopes of {problem['label']}", case, measured, holds=right))
     return found
 
@@ -63,7 +64,7 @@ def _weigh_quotient(asked: Asked) -> list[Evidence]:
         at = line["x0"].to_numpy()
         here, ahead = (int(np.argmin(np.abs(at - place))) for place in (x, x + h))
         measured = float((line["f"].iloc[ahead] - line["f"].iloc[here]) / (at[ahead] - at[here]))
-        case = f"{problem['label']}: (f(x + h) − f(x))/h at x = {x:g}, h = {h:g}, said to be {said:g}"
+        case = f"{problem['label']}: (f(x + h) − f(x))/h at x = {number(x)}, h = {number(h)}, said to be {number(said)}"
         found.append(
             Evidence(f"the quotients of {problem['label']}", case, measured, holds=abs(measured - said) < 1e-6)
         )
@@ -99,7 +100,7 @@ def _weigh_limit(asked: Asked) -> list[Evidence]:
                 if known.sum() < 3:
                     continue
                 slope = float(np.polyfit(np.log(h[known]), np.log(error[known]), 1)[0])
-                sides = f"the step is {name} √ε{', where rounding takes over' if name == 'above' else ''}"
+                sides = f"the step is {name} √ε{', below which rounding takes over' if name == 'above' else ''}"
                 case = f"{problem['label']}, {dtype}: power of h that the error goes with, h {name} √ε = {turn:.1e}"
                 found.append(Evidence(sides, case, slope, holds=slope > 0.5))
     return found

@@ -14,7 +14,7 @@ from gdbench.measures.base import cost, cost_at_settle
 COSTS = {
     "cost": "cost to converge, at the best setting in each dimension",
     "evaluations": "evaluations a step",
-    "seconds": "seconds a step and descent",
+    "seconds": "seconds of a gradient",
 }
 
 FORMS = {"power": "exponent p of nᵖ", "exponential": "base b of bⁿ"}
@@ -23,22 +23,16 @@ FEWEST = 3
 """Dimensions that make a line."""
 
 
-def seconds_a_step(asked: Asked, cell: dict[str, Any]) -> float:
-    """Seconds of a step of one descent, without compilation; NaN where the cell was not timed here."""
-    for told in asked.results.timing:
-        if told["cell"] == cell["id"] and told["descents"]:
-            # The first dispatch has more to do than compute, but alone it is all there is.
-            alone = told["descents"] - told["first_descents"], told["steady_seconds"]
-            whole = told["descents"], told["first_seconds"] + told["steady_seconds"]
-            count, seconds = alone if alone[0] and alone[1] else whole
-            return seconds / (count * cell["steps"]) if seconds else float("nan")
-    return float("nan")
+def seconds_of(asked: Asked, cell: dict[str, Any], what: str) -> float:
+    """Seconds of a "value" or "gradient" of the cell's problem; NaN where no experiment asked for the clock."""
+    told = asked.results.clock(cell["problem"]["surface"])
+    return float("nan") if told is None else float(floats(keep(told, told["what"] == what), "seconds")[0])
 
 
 def costs(asked: Asked, cell: dict[str, Any], what: str) -> np.ndarray:
     """The cost of each descent that it is shown on; infinite where one did not converge."""
     if what == "seconds":
-        return np.array([seconds_a_step(asked, cell)])
+        return np.array([seconds_of(asked, cell, "gradient")])
     if what == "evaluations":
         frame = asked.table(cell, "steps", *EVALUATIONS)
         frame = keep(frame, floats(frame, "steps") > 0)
@@ -140,28 +134,24 @@ STEP = Rule(
 
 
 def _weigh_gradient(asked: Asked) -> list[Evidence]:
-    """The time that an evaluation of a gradient takes over that of one of a value, by dimension."""
-    by_dim: dict[int, dict[bool, float]] = {}
+    """The time of a gradient over that of a value, of each problem."""
+    found = {}
     for cell in asked.cells:
-        # A step may ask for many values: a difference quotient along every axis for n + 1.
-        each = seconds_a_step(asked, cell) / float(np.median(costs(asked, cell, "evaluations")))
-        by_dim.setdefault(cell["problem"]["dim"], {})[cell["optimizer"]["uses_gradient"]] = each
-    found = []
-    for n, told in sorted(by_dim.items()):
-        ratio = told.get(True, np.nan) / told.get(False, np.nan)
+        label, n = cell["problem"]["label"], cell["problem"]["dim"]
+        ratio = seconds_of(asked, cell, "gradient") / seconds_of(asked, cell, "value")
         if np.isfinite(ratio):
-            case = f"n = {n}: time of a gradient over that of a value, against n + 1"
-            found.append(Evidence("a gradient is cheaper than n + 1 values", case, ratio, holds=ratio < n + 1))
-    return found
+            case = f"{label}, n = {n}: time of a gradient over that of a value, against n + 1"
+            found[label] = Evidence("a gradient is cheaper than n + 1 values", case, ratio, holds=ratio < n + 1)
+    return list(found.values())
 
 
 GRADIENT = Rule(
     name="gradient-in-values",
     number="cost of a gradient in function values",
     decides=(
-        "A gradient takes less time than n + 1 values: the time of a step over the evaluations it asks for, with all "
-        "that a step does beside them, compilation apart (in theory a gradient takes at most about 5 values whatever n "
-        "is: Griewank and Walther, Evaluating Derivatives, 2008)."
+        "A gradient takes less time than the n + 1 values of a difference quotient along every axis; compilation "
+        "apart, many points at once (in theory it takes at most about 5 values whatever n is: Griewank and Walther, "
+        "Evaluating Derivatives, 2008)."
     ),
     weigh=_weigh_gradient,
 )

@@ -73,9 +73,10 @@ class Judged:
         """The verdict in words."""
         if self.verdict != ONLY:
             return self.verdict
+        missing = "" if all(test.evidence for test in self.tests) else "; not all of it was measured"
         if len(self.conditions) <= MOST_CONDITIONS:
-            return f"{ONLY} {'; '.join(self.conditions)}"
-        return f"{ONLY} (in {len(self.conditions)} of {len({one.when for one in self.evidence})} cases)"
+            return f"{ONLY} {'; '.join(self.conditions)}{missing}"
+        return f"{ONLY} (in {len(self.conditions)} of {len({one.when for one in self.evidence})} cases){missing}"
 
     @property
     def evidence(self) -> list[Evidence]:

@@ -59,6 +59,10 @@ class Results(Protocol):
         """A problem's slopes along unit vectors, where its experiment asked for them."""
         ...
 
+    def clock(self, problem: str) -> DataFrame | None:
+        """Seconds of a value and of a gradient of a problem, where an experiment asked for them."""
+        ...
+
     def surface(self, problem: str) -> DataFrame | None:
         """A problem's values on a regular grid, for one and two dimensions."""
         ...
@@ -282,4 +286,5 @@ def _stem(figure: Figure, results: Results, case: dict[str, Any]) -> str:
         # Panels of one picture differ in the optimizer; another value of a parameter is another picture.
         words += [f"{name}-{value:g}" for name, value in (case.get("at") or {}).items()]
     words += [str(case[key]) for key in ("experiment", "problem", "dtype", "x", "y") if key in case]
+    words += case.get("experiments", [])[:1]  # an experiment is in one picture of a problem
     return "-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)

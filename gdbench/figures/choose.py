@@ -52,6 +52,11 @@ def places(cells: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(place(cell) for cell in cells))
 
 
+def surface_of(cell: Mapping[str, Any]) -> str:
+    """The name of a cell's surface; its label where it names none."""
+    return cell["problem"].get("surface", cell["problem"]["label"])
+
+
 def axes_of(cell: Mapping[str, Any], *kinds: str) -> dict[str, dict[str, Any]]:
     """Axes of these kinds (all, when none is named) by name; an axis of one value is none."""
     wanted = (axis for axis in cell["axes"] if len(axis["values"]) > 1 and (not kinds or axis["kind"] in kinds))

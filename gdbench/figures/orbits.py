@@ -98,10 +98,12 @@ def draw(ax: Axes, frame: DataFrame) -> None:
     order = frame.sort_values("visits", kind="stable")
     norm = LogNorm(1, max(float(floats(order, "visits").max(initial=0.0)), 2.0))
     place_of = scale.position(order[RATE].to_numpy())
-    ax.scatter(place_of, order["x"], c=order["visits"], s=1.6, lw=0, cmap=INK, norm=norm, rasterized=True, gid="orbit")
+    # As large as the rates leave room for.
+    size = float(np.clip(400 / order[RATE].nunique(), 1.6, 12))
+    ax.scatter(place_of, order["x"], c=order["visits"], s=size, lw=0, cmap=INK, norm=norm, rasterized=True, gid="orbit")
     edge = np.unique(floats(frame, "boundary"))
     if np.isfinite(edge[:1]).any():
-        ax.axvline(float(scale.position(edge[0])), gid="theory", **LINE)
+        ax.axvline(float(scale.position(edge[0])), gid="theory", zorder=0.9, **LINE)  # below the dots
     ax.set(xlabel="learning rate", ylabel=frame.attrs["label"], xlim=scale.extent())
     scale.tick(ax.xaxis)
 

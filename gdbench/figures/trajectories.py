@@ -28,6 +28,7 @@ from gdbench.figures.choose import (
     ranking,
     rows,
     setting_text,
+    surface_of,
 )
 from gdbench.figures.lines import case_title, extra_height, legend, run_styles
 from gdbench.figures.style import belongs, halo
@@ -168,11 +169,6 @@ def surface_parameters(cell: Mapping[str, Any]) -> dict[str, float] | None:
     if names != ["condition"] or curvature is None:
         return None
     return {"condition": float(curvature[1])}
-
-
-def surface_of(cell: Mapping[str, Any]) -> str:
-    """The name of a cell's surface; its label where it names none."""
-    return cell["problem"].get("surface", cell["problem"]["label"])
 
 
 def _sampled(results: Results, cell: Mapping[str, Any], at: Mapping[str, float]) -> DataFrame:

@@ -118,6 +118,9 @@ JUDGED_LANES = 2048, 32768
 blocks of one size share their judge whatever their grids.
 """
 
+SMALL_DIM = 64
+"""Dimensions up to which the distance to a minimizer costs next to nothing."""
+
 WALK_BYTES = 128 * 1024 * 1024
 """What the walks of a dispatch may take on a device, with the ends of their lanes."""
 
@@ -282,13 +285,14 @@ class Program:
     def _divided(self, shared: Shared) -> tuple[Shared, Any]:
         """What the lanes share, and of it what only a judge apart asks for: targets and minimizers.
 
-        The last minimizer is repeated up to a power of two, so that cells share their judge: the nearest stays the
-        first one that is as near.
+        The last minimizer is repeated up to a power of two, small ones up to four, so that cells share their judge: the
+        nearest stays the first one that is as near.
         """
         if not self.descent.apart:
             return shared, ()
         minimizers = np.asarray(shared.minimizers)
-        more = (1 << (len(minimizers) - 1).bit_length()) - len(minimizers) if len(minimizers) else 0
+        least = 4 if self.descent.problem.dim <= SMALL_DIM else 1
+        more = max(least, 1 << (len(minimizers) - 1).bit_length()) - len(minimizers) if len(minimizers) else 0
         minimizers = np.concatenate([minimizers, np.repeat(minimizers[-1:], more, axis=0)])
         return shared._replace(targets=(), minimizers=()), (shared.targets, minimizers)
 

@@ -19,6 +19,9 @@ from gdbench.kernels.descent import numerics, unravel_of
 
 SAMPLES, SAMPLES_OF_LARGE, LARGE = 1024, 128, 100
 
+ROOM = 1 << 21
+"""Numbers of the points that are evaluated at once."""
+
 
 def scales_of(problem: Problem, settings: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
     """``measure_scales``, or what an earlier process measured."""
@@ -42,15 +45,19 @@ def measure_scales(problem: Problem, settings: Sequence[Mapping[str, float]]) ->
         return [(1.0, 1.0)] * len(settings)
     samples = SAMPLES if problem.dim <= LARGE else SAMPLES_OF_LARGE
     low, high = (np.broadcast_to(np.asarray(end, float), (problem.dim,)) for end in problem.box)
-    points = low + (high - low) * np.random.default_rng(0).random((samples, problem.dim))
+    rng, rows = np.random.default_rng(0), max(1, min(samples, ROOM // problem.dim))
+    parts = [min(rows, samples - first) for first in range(0, samples, rows)]
     plain = problem.template is None and isinstance(problem.objective, types.FunctionType)
     evaluate = _shared(problem.objective) if plain else _evaluator(problem.objective, unravel_of(problem))
-    scales = []
+    found: list[list[Any]] = [[] for _ in settings]
     with numerics(np.float64):
-        for setting in settings:
-            values, norms = evaluate(points, problem.data, {n: np.float64(v) for n, v in setting.items()})
-            scales.append((_scale(problem, np.asarray(values)), _round(float(np.median(norms)))))
-    return scales
+        # The numbers of one draw, whatever its parts: all points of a large problem at once may not fit the memory.
+        for points in (low + (high - low) * rng.random((part, problem.dim)) for part in parts):
+            for setting, told in zip(settings, found, strict=True):
+                parameters = {n: np.float64(v) for n, v in setting.items()}
+                told.append(jax.device_get(evaluate(points, problem.data, parameters)))
+    both = ([np.concatenate(part) for part in zip(*told, strict=True)] for told in found)
+    return [(_scale(problem, values), _round(float(np.median(norms)))) for values, norms in both]
 
 
 def origins(problem: Problem) -> tuple[str, str]:

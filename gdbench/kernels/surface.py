@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,37 @@ def directions(problem: Problem, count: int) -> pd.DataFrame | None:
                 "slope": along @ gradient, "quotient": (ahead - behind) / (2 * h), "norm": norm,
             }))  # fmt: skip
     return pd.concat(frames, ignore_index=True)
+
+
+CLOCKED, TRIES = 1 << 20, 7
+"""Numbers of the points that are evaluated at once, and how often; the fastest try is the least disturbed."""
+
+
+def clock(problem: Problem) -> pd.DataFrame | None:
+    """Seconds that a value of f and its gradient take at a point of the box, in float64, of many evaluated at once.
+
+    Compilation apart: the fastest of some tries, over the number of points.
+
+    Returns:
+        Columns ``what`` ("value", "gradient") and ``seconds``. None without a box, for pytrees and for stochastic
+        problems.
+    """
+    if problem.box is None or problem.template is not None or problem.stochastic:
+        return None
+    low, high = (np.broadcast_to(np.asarray(end, float), (problem.dim,)) for end in problem.box)
+    count, objective = max(1, CLOCKED // problem.dim), _objective(problem, np.float64)
+    told = []
+    with numerics(np.float64):
+        points = jax.device_put(np.random.default_rng(0).uniform(low, high, (count, problem.dim)))
+        for what, evaluate in (("value", objective), ("gradient", jax.grad(objective))):
+            many, tries = jit(jax.vmap(evaluate)), []
+            jax.block_until_ready(many(points))
+            for _ in range(TRIES):
+                begin = time.perf_counter()
+                jax.block_until_ready(many(points))
+                tries.append(time.perf_counter() - begin)
+            told.append((what, min(tries) / count))
+    return pd.DataFrame(told, columns=["what", "seconds"])
 
 
 def quotients(problem: Problem, x: float) -> pd.DataFrame:

@@ -10,9 +10,8 @@ from pandas import DataFrame
 
 from gdbench.claims.verdicts import Judged
 from gdbench.figures.base import Results
-from gdbench.figures.choose import axes_of, floats, keep, known, ran, rows
+from gdbench.figures.choose import axes_of, floats, keep, known, ran, rows, surface_of
 from gdbench.figures.grids import outcome_codes
-from gdbench.figures.trajectories import surface_of
 from gdbench.report.planes import pack
 from gdbench.report.words import number
 from gdbench.theory.of_cell import known_of

@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from gdbench.figures import trajectories
 from gdbench.figures.base import Results
-from gdbench.figures.choose import floats, keep, known, rows
+from gdbench.figures.choose import floats, keep, known, rows, surface_of
 from gdbench.figures.grids import outcome_codes
 from gdbench.figures.scale import Scale
 from gdbench.report.maps import ticks
@@ -60,7 +60,7 @@ def stored_paths(results: Results, cell: Mapping[str, Any]) -> dict[str, Any] | 
         "count": len(table), "steps": list(cell["path_steps"])[: points.shape[1]], "dim": dim,
         "view": [list(edges) for edges in view], "optimizer": cell["optimizer"]["label"],
         "axes": {name: values.tolist() for name, (values, _) in indexed.items()},
-        "ground": trajectories.surface_of(cell), "minimizers": cell["problem"]["minimizers"] or [],
+        "ground": surface_of(cell), "minimizers": cell["problem"]["minimizers"] or [],
         "planes": pack({
             "outcome": ("u1", outcome_codes(table)), "length": ("u1", lengths), "whole": ("u1", whole),
             "executed": ("u4", table["steps"]), "on_ground": ("u1", _on_ground(cell, table)),
@@ -77,7 +77,7 @@ def ground(results: Results, cell: Mapping[str, Any]) -> dict[str, Any] | None:
 
     Levels go from 0 (the lowest values) to 1; in one dimension they are the values themselves, with their range.
     """
-    surface = results.surface(trajectories.surface_of(cell))
+    surface = results.surface(surface_of(cell))
     if surface is None or not drawable(cell):
         return None
     found = trajectories.ground_of(surface, cell["problem"])

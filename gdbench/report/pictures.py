@@ -260,6 +260,7 @@ def _played(results: Results, cells: Iterable[str]) -> dict[str, Any]:
 def experiments_of(results: Results, cases: list[dict[str, Any]]) -> set[str]:
     """The experiments of a picture's cases; empty where they do not tell."""
     named = {case["experiment"] for case in cases if "experiment" in case}
+    named |= {name for case in cases for name in case.get("experiments", ())}
     return named | {cell_of(results, case["cell"])["experiment"] for case in cases if "cell" in case}
 
 
@@ -267,7 +268,7 @@ def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> di
     """Experiments, problems and optimizers that a picture shows; empty where its cases do not tell."""
     cells = [cell_of(results, case["cell"]) for case in cases if "cell" in case]
     told = {
-        "experiments": [cell["experiment"] for cell in cells] + [c["experiment"] for c in cases if "experiment" in c],
+        "experiments": sorted(experiments_of(results, cases)),
         "problems": [cell["problem"]["label"] for cell in cells] + [c["problem"] for c in cases if "problem" in c],
         "optimizers": [cell["optimizer"]["label"] for cell in cells],
     }

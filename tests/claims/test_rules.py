@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas import DataFrame
 from scipy.stats import spearmanr
 
 import gdbench as gd
@@ -91,19 +94,13 @@ def test_bounds_of_an_interval():
     assert within((3.0, 4.0), None, 2.0) is False and within((np.nan, np.nan), None, 2.0) is None
 
 
-def test_a_gradient_is_weighed_against_one_value(monkeypatch):
-    """A step that asks for 9 values takes 9 times as long as one that asks for a gradient: a gradient costs a value."""
-
-    def cell(uses_gradient):
-        return {"problem": {"dim": 8}, "optimizer": {"uses_gradient": uses_gradient}}
-
-    monkeypatch.setattr(growth, "seconds_a_step", lambda asked, cell: 2.0 if cell["optimizer"]["uses_gradient"] else 18)
-    monkeypatch.setattr(
-        growth, "costs",
-        lambda asked, cell, what: np.array([1.0 if cell["optimizer"]["uses_gradient"] else 9.0]),
-    )  # fmt: skip
-    (one,) = growth._weigh_gradient(Asked(None, [cell(True), cell(False)], {}))
-    assert one.value == 1 and one.holds
+def test_a_gradient_is_weighed_against_values():
+    """It may cost n + 1 of them, as a difference quotient does, and no more."""
+    told = {"cheap": 3.0, "dear": 9.5}
+    results = SimpleNamespace(clock=lambda name: DataFrame({"what": ["value", "gradient"], "seconds": [1, told[name]]}))
+    cells = [{"problem": {"dim": 8, "label": name, "surface": name}} for name in told]
+    cheap, dear = growth._weigh_gradient(Asked(results, cells, {}))
+    assert (cheap.value, cheap.holds) == (3, True) and (dear.value, dear.holds) == (9.5, False)
 
 
 def test_the_detour_of_a_path():

@@ -26,6 +26,7 @@ class FakeResults:
     timing: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     memo: dict[Any, Any] = field(default_factory=dict)
+    clocks: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, columns: list[str] | None = None, cells: list[str] | None = None) -> pd.DataFrame:
         frames = [self.frames[name] for name in (cells if cells is not None else self.frames)]
@@ -34,6 +35,9 @@ class FakeResults:
 
     def directions(self, problem: str) -> pd.DataFrame | None:
         return None
+
+    def clock(self, problem: str) -> pd.DataFrame | None:
+        return self.clocks.get(problem)
 
     def surface(self, problem: str) -> pd.DataFrame | None:
         return self.surfaces.get(problem)

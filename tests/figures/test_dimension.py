@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,7 +37,9 @@ def frame_of(results):
 
 
 def test_cells_of_one_problem_are_put_together_whatever_their_experiment(grown):
-    assert dimension.cases(grown) == [{"problem": "bowl (condition=3)", "dtype": "float64"}]
+    assert dimension.cases(grown) == [
+        {"problem": "bowl (condition=3)", "dtype": "float64", "experiments": ["linear", "doubling"], "measure": "cost"}
+    ]
     frame = frame_of(grown)
     assert frame.groupby("optimizer", sort=False)["dim"].apply(list).to_dict() == {
         "linear": list(DIMS),
@@ -59,8 +63,33 @@ def test_what_does_not_converge_costs_infinity(grown):
 
 def test_growth_is_told_as_a_power_or_an_exponential(grown):
     texts = frame_of(grown).attrs["texts"]
-    assert texts["linear"].startswith("linear: n^0.9")
-    assert texts["doubling"] == "doubling: 2ⁿ"
+    assert texts["linear"].startswith("n^0.9") and texts["doubling"] == "2ⁿ"
+
+
+def test_experiments_in_one_dimension_and_with_another_tolerance_stand_apart(grown):
+    asked = [("linear", {"tolerance": 0.1}), ("doubling", {})]
+    apart = dataclasses.replace(
+        grown, suite={**grown.suite, "experiment": [{"name": name, "outcomes": told} for name, told in asked]}
+    )
+    assert [case["experiments"] for case in dimension.cases(apart)] == [["linear"], ["doubling"]]
+    alone = [{**cell, "experiment": "alone"} if cell["problem"]["dim"] == 8 else cell for cell in grown.cells]
+    cells = dataclasses.replace(grown, cells=alone)
+    frame = frame_of(cells)
+    assert 8 not in set(frame["dim"]) and set(frame["optimizer"]) == {"linear", "doubling"}
+
+
+def test_times_stand_beside_costs(grown):
+    """2 ns n for a value, 6 ns n for its gradient."""
+    for cell in grown.cells:
+        n = cell["problem"]["dim"]
+        cell["problem"]["surface"] = f"bowl {n}"
+        grown.clocks[f"bowl {n}"] = pd.DataFrame({"what": ["value", "gradient"], "seconds": [2e-9 * n, 6e-9 * n]})
+    cost, time = dimension.cases(grown)
+    assert (cost["measure"], time["measure"]) == ("cost", "time")
+    frame = dimension.data(grown, **time)
+    grown.clocks.clear()
+    np.testing.assert_allclose(frame.query("optimizer == 'a gradient'")["median"], 6e-9 * np.array(DIMS))
+    assert frame.attrs["texts"] == {"a value": "n^1.00", "a gradient": "n^1.00"}
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,14 @@ def test_slopes_along_directions(tmp_path):
     np.testing.assert_allclose([by_kind["gradient"], -by_kind["opposite"]], 1, atol=1e-4)
     labels = [text.get_text() for text in draw(frame).get_legend().get_texts()]
     assert labels == ["a random direction", "along one parameter", "along the gradient", "against it"]
+
+
+def test_the_clock_says_what_a_value_and_a_gradient_take(tmp_path):
+    """Of what asks for it alone; a gradient of a problem takes longer than nothing, and both are read back."""
+    experiment = {"name": "one", "problems": ["rosenbrock"], "optimizers": ["gd"], "steps": 5, "clock": True}
+    suite = {"suite": {"name": "small"}, "experiment": [experiment | {"learning_rate": [1e-3]}]}
+    run = gd.run(suite, results=tmp_path)
+    told = gd.load(run.path).results.clock("rosenbrock")
+    assert told["what"].tolist() == ["value", "gradient"] and (told["seconds"] > 0).all()
+    assert (told["seconds"] < 1e-3).all(), "seconds at one point of many"
+    assert run.results.directions("rosenbrock") is None

@@ -172,6 +172,10 @@ class FakeResults:
         """No directions either."""
         return None
 
+    def clock(self, problem_label: str) -> pd.DataFrame | None:
+        """Nor times."""
+        return None
+
     def surface(self, problem_label: str) -> pd.DataFrame | None:
         """No surface: figures that want one have nothing to say."""
         return None
