@@ -272,7 +272,9 @@ def about(results: Results, cases: list[dict[str, Any]], picture: Picture) -> di
         "problems": [cell["problem"]["label"] for cell in cells] + [c["problem"] for c in cases if "problem" in c],
         "optimizers": [cell["optimizer"]["label"] for cell in cells],
     }
-    told["optimizers"] += [str(o) for f in picture.frames if "optimizer" in f for o in f["optimizer"].unique()]
+    known = {cell["optimizer"]["label"] for cell in results.cells}
+    named = [str(o) for f in picture.frames if "optimizer" in f for o in f["optimizer"].unique()]
+    told["optimizers"] += [label for label in named if label in known]
     told["optimizers"] += shown_in(picture)
     # A picture over dimensions is about each of them: every one has a label of its own.
     told["problems"] += [label for frame in picture.frames for label in frame.attrs.get("labels", ())]
