@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -43,6 +44,40 @@ KNOWN = importlib.metadata.version("jaxlib").startswith("0.10.")
 FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICKLY.items())
 if KNOWN and FLAGS not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()
+
+
+MANY = 10
+"""Slow cases of one test function from which on they are many alike."""
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--share", type=int, default=1, metavar="N",
+        help="of slow tests that are many alike (10 cases or more of one function) run every N-th; HEAD says which",
+    )  # fmt: skip
+
+
+def others(names, share, head):
+    """Those of many test functions' names, one an item, that are not run: all but every ``share``-th of each."""
+    seen, left = {}, []
+    for i, name in enumerate(names):
+        place = seen[name] = seen.get(name, -1) + 1
+        if (place + int(head, 16)) % share:
+            left.append((i, name))
+    return [i for i, name in left if seen[name] + 1 >= MANY]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Commit by commit all of them are run."""
+    share = config.getoption("share")
+    if share < 2:
+        return
+    told = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=config.rootpath)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    names = [item.nodeid.split("[")[0] for item in slow]
+    left = {id(slow[i]) for i in others(names, share, told.stdout.strip() or "0")}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
+    items[:] = [item for item in items if id(item) not in left]
 
 
 def pytest_collection_finish():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import others
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "gdbench"
 
@@ -229,3 +231,10 @@ def test_nothing_is_swallowed_in_silence(path):
             reraised = any(isinstance(child, ast.Raise) for child in ast.walk(node))
             if broad and not reraised:
                 assert "#" in lines[node.lineno - 1], f"{path.name}:{node.lineno}: a broad except without a reason"
+
+
+def test_a_share_of_the_tests_is_another_with_each_commit():
+    names = ["many"] * 24 + ["few"] * 4
+    kept = [{*range(28)} - {*others(names, 8, head)} for head in "01234567"]
+    assert all({24, 25, 26, 27} < left and len(left) == 7 for left in kept)
+    assert set().union(*kept) == {*range(28)} and others(names, 1, "0") == []

@@ -44,7 +44,7 @@ def test_the_noise_on_the_gradient_is_normal_and_of_the_stated_size(dtype, flat,
     [("gd", "gradient_descent", [0.0]), ("momentum", "heavy_ball", [0.5, 0.9]), ("nesterov", "nesterov", [0.5, 0.9])],
 )
 def test_iterates_reach_the_stationary_variance(optimizer, form, momenta):
-    condition, noise, seeds = 10.0, 0.5, 32_768
+    condition, noise, seeds = 10.0, 0.5, 16_384
     axes = {"momentum": momenta} if optimizer != "gd" else {}
     problem = noisy_quadratic(dim=2, condition=condition, noise=noise)
     swept = gd.sweep(
@@ -58,4 +58,4 @@ def test_iterates_reach_the_stationary_variance(optimizer, form, momenta):
         for column, curvature in (("end_0", 1.0), ("end_1", condition)):
             measured = np.mean(np.square(rows[column], dtype=float))
             exact = float(FORMS[form].stationary_variance(rate, momentum, curvature, noise))
-            assert measured == pytest.approx(exact, rel=0.03), (rate, momentum, curvature)
+            assert measured == pytest.approx(exact, rel=0.04), (rate, momentum, curvature)

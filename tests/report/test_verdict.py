@@ -49,15 +49,15 @@ def winners(optimizers: int, factor: float, draws: int, seed: int) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizers", [2, 4])
-def test_of_equal_optimizers_a_winner_is_named_in_at_most_5_percent(optimizers):
-    assert sum(map(bool, winners(optimizers, 1.0, 1000, seed=1))) <= 50
+@pytest.mark.parametrize(("optimizers", "draws"), [(2, 1000), (4, 400)])
+def test_of_equal_optimizers_a_winner_is_named_in_at_most_5_percent(optimizers, draws):
+    assert sum(map(bool, winners(optimizers, 1.0, draws, seed=1))) <= 0.05 * draws
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizers", [2, 4])
 def test_a_factor_of_two_on_30_problems_is_seen_in_at_least_80_percent(optimizers):
-    found = winners(optimizers, 2.0, 300, seed=2)
+    found = winners(optimizers, 2.0, 150, seed=2)
     assert np.mean([name == "o0" for name in found]) >= 0.8
 
 
