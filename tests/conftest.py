@@ -67,8 +67,13 @@ def others(names, share, head):
     return [i for i, name in left if seen[name] + 1 >= MANY]
 
 
+LONG = ("test_articles.py", "test_verdict.py", "test_faults.py", "test_networks.py", "test_lesson.py", "test_docs.py")
+"""Files of few tests that take long: begun last, one process would wait for another at the end."""
+
+
 def pytest_collection_modifyitems(config, items):
-    """Commit by commit all of them are run."""
+    """Long files first; of tests that are many alike a share, and commit by commit all of them."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     share = config.getoption("share")
     if share < 2:
         return

@@ -49,7 +49,7 @@ def winners(optimizers: int, factor: float, draws: int, seed: int) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("optimizers", "draws"), [(2, 1000), (4, 400)])
+@pytest.mark.parametrize(("optimizers", "draws"), [(2, 1000), (4, 300)])
 def test_of_equal_optimizers_a_winner_is_named_in_at_most_5_percent(optimizers, draws):
     assert sum(map(bool, winners(optimizers, 1.0, draws, seed=1))) <= 0.05 * draws
 
