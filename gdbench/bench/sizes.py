@@ -23,6 +23,7 @@ class Sizes:
         digits: trainings at once, their steps, and those of them that torch does.
         stored: descents of the run whose memory and disk are measured.
         starting: repetitions of a command whose time to start is measured.
+        cells: optimizers, problems and descents of the run of many cells.
         left_out: rows that are measured only where they are asked for: endings of their names.
     """
 
@@ -38,6 +39,7 @@ class Sizes:
     digits: tuple[int, int, int] = (256, 1000, 2)
     stored: int = 10_000_000
     starting: int = 5
+    cells: tuple[int, int, int] = (40, 25, 4096)
     left_out: tuple[str, ...] = ()
 
 
@@ -45,7 +47,7 @@ FULL = Sizes()
 
 QUICK = Sizes(
     rates=128, starts=128, single=1, curve_lanes=(100, 10_000, 100_000), patience=0.5, bbob=(16, 16, 500),
-    trainability=(32, 200), digits=(32, 200, 1), stored=200_000, starting=3,
+    trainability=(32, 200), digits=(32, 200, 1), stored=200_000, starting=3, cells=(3, 3, 4096),
     left_out=("-full", "bbob-f8", "bbob-f15", "trainability", "digits"),
 )  # fmt: skip
 """Done in about a minute, most of which is compilation."""

@@ -1,7 +1,8 @@
-"""What gdbench costs beside its descents: memory, disk, and the time until a command begins."""
+"""What gdbench costs beside its descents: memory, disk, the time until a command begins, and that to compile."""
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -73,11 +74,14 @@ sys.exit(code)
 so that this must be a small one between gdbench and the benchmark, which is not."""
 
 
-def watched(words: list[str], peak: Path) -> tuple[float | None, float | None, str | None]:
-    """Peak memory in MiB and seconds of a command, or what it said last where it fails."""
+def watched(
+    words: list[str], peak: Path, more: Mapping[str, str] | None = None
+) -> tuple[float | None, float | None, str | None]:  # fmt: skip
+    """Peak memory in MiB and seconds of a command, in an environment with ``more``, or what it said last."""
     begin = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", WATCH, str(peak), *words], capture_output=True, text=True, env=environment()
+        [sys.executable, "-c", WATCH, str(peak), *words], capture_output=True, text=True,
+        env=environment() | dict(more or {}),
     )  # fmt: skip
     seconds = time.perf_counter() - begin
     if done.returncode:
@@ -105,6 +109,52 @@ def starting(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
         yield told
 
 
+OPTIMIZERS = (
+    "gd", "momentum", "nesterov", "ema_momentum", "quasi_hyperbolic", "normalized_gd", "adagrad", "rmsprop", "adam",
+    "amsgrad", "rprop", "decayed_gd", "optax/sgd", "optax/adam", "optax/adamw", "optax/adagrad", "optax/rmsprop",
+    "optax/adadelta", "optax/adamax", "optax/adamaxw", "optax/amsgrad", "optax/adabelief", "optax/adan",
+    "optax/lamb", "optax/lars", "optax/lion", "optax/nadam", "optax/nadamw", "optax/novograd", "optax/radam",
+    "optax/rprop", "optax/sign_sgd", "optax/signum", "optax/sm3", "optax/yogi", "optax/optimistic_gradient_descent",
+    "optax/fromage", "optax/contrib/acprop", "optax/contrib/ademamix", "optax/contrib/adopt",
+)  # fmt: skip
+PROBLEMS = (
+    "rosenbrock", "beale", "himmelblau", "booth", "matyas", "rastrigin", "styblinski_tang", "levy", "ackley",
+    "griewank", "sphere", "quadratic", "goldstein_price", "branin", "easom", "three_hump_camel", "six_hump_camel",
+    "mccormick", "schwefel", "zakharov", "dixon_price", "bohachevsky1", "drop_wave", "eggholder", "michalewicz",
+)  # fmt: skip
+SHORT_STEPS = 200
+
+
+CELLS = """
+[suite]
+name = "cells"
+
+[[experiment]]
+problems = {problems}
+optimizers = {optimizers}
+learning_rate = {{ log = [{low}, {high}], num = {rates} }}
+starts = {{ kind = "box", num = {starts} }}
+steps = {steps}
+"""
+
+
+def many(sizes: Sizes, say: Callable[[str], None]) -> Iterator[Row]:
+    """Start to exit of a run of many cells, each with a program of its own: all compiled, and all kept from before."""
+    optimizers, problems, lanes = sizes.cells
+    rates, starts = square(lanes)
+    names = {"optimizers": json.dumps(OPTIMIZERS[:optimizers]), "problems": json.dumps(PROBLEMS[:problems])}
+    what = f"{optimizers * problems:,} cells of {lanes:,} descents of {SHORT_STEPS} steps"
+    with tempfile.TemporaryDirectory(prefix="gdbench-cells-") as folder:
+        suite, cache = Path(folder) / "cells.toml", {"GDBENCH_CACHE": str(Path(folder) / "cache")}
+        suite.write_text(CELLS.format(low=LOW, high=HIGH, rates=rates, starts=starts, steps=SHORT_STEPS, **names))
+        for name in ("compiled", "kept"):
+            say(f"{what}, all programs {name}")
+            words = command("run", str(suite), "--no-report", "--results", str(Path(folder) / name))
+            _, seconds, error = watched(words, Path(folder) / "peak", cache)
+            summary = f"start to exit, {what}, all programs {name}"
+            yield Row("cells", f"cells-{name}", summary, value=seconds, unit="s", why=error)
+
+
 GROUPS: Mapping[str, Callable[[Sizes, Callable[[str], None]], Iterator[Row]]] = {
-    "memory": stored, "startup": starting,
+    "memory": stored, "startup": starting, "cells": many,
 }  # fmt: skip

@@ -14,6 +14,7 @@ from gdbench.bench import work as works
 from gdbench.bench.sizes import FULL, QUICK
 from gdbench.bench.timing import Ready, Row, UnavailableError
 from gdbench.bench.work import Agreement, WrongAnswerError, check, descend, make_work
+from gdbench.choices import problem_named, resolve_optimizer
 
 TINY = replace(
     QUICK, rates=4, starts=4, steps=60, single=2, curve_lanes=(16, 40), curve_steps=40, patience=0.01, bbob=(2, 2, 20),
@@ -261,6 +262,19 @@ def test_memory_and_disk_are_those_of_a_run():
     memory, disk, seconds = upkeep.stored(TINY, quiet)
     assert memory.why is None and memory.value is not None and 50 < memory.value < 5000
     assert disk.value is not None and disk.value > 10 and seconds.value is not None
+
+
+@pytest.mark.slow
+def test_many_cells_are_compiled_and_then_kept():
+    compiled, kept = upkeep.many(replace(TINY, cells=(2, 2, 64)), quiet)
+    assert compiled.why is None and kept.why is None and "4 cells of 64 descents" in compiled.summary
+    assert compiled.value is not None and kept.value is not None and 0 < kept.value < compiled.value
+
+
+def test_the_cells_that_are_compiled_are_of_the_catalogues():
+    assert len({*upkeep.OPTIMIZERS}) == 40 and len({*upkeep.PROBLEMS}) == 25
+    assert all(resolve_optimizer(name).host is None for name in upkeep.OPTIMIZERS)
+    assert all(problem_named(name) for name in upkeep.PROBLEMS)
 
 
 def test_a_run_that_fails_gives_no_numbers(tmp_path):
