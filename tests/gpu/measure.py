@@ -80,7 +80,9 @@ def block_of(
         Thresholds(*[np.full(lanes, v) for v in limits]),
     )  # fmt: skip
     minimizers = np.zeros((0, problem.dim)) if problem.minimizers is None else np.asarray(problem.minimizers)
-    shared = Shared(problem.data, (np.uint32(0), np.uint32(0)), minimizers.reshape(-1, problem.dim), np.zeros(0))
+    held_out = () if problem.held_out is None else problem.held_out
+    words, minimizers = (np.uint32(0), np.uint32(0)), minimizers.reshape(-1, problem.dim)
+    shared = Shared(problem.data, words, minimizers, np.zeros(0), held_out)
     own, common = divide(to_dtype(lane, dtype), descent.varying)
     return own, jax.tree.map(lambda a: a[0], common), to_dtype(shared, dtype)
 

@@ -247,11 +247,13 @@ def test_large_lanes_take_little_memory():
     assert tile * lanes * 4e6 * 8 <= 2 * execute.LARGE_BLOCK_BYTES
 
 
-def test_blocks_do_not_depend_on_grid_or_budget() -> None:
+@pytest.mark.parametrize("engine", ["scan", "lanes"])
+def test_blocks_do_not_depend_on_grid_or_budget(engine: str) -> None:
     def block(steps: int, rates: int) -> int:
         optimizer = {"name": "gd", "learning_rate": {"log": [1e-3, 1.0], "num": rates}}
         experiment = {"problems": ["parabola"], "optimizers": [optimizer], "steps": steps}
-        return make_plan(build_suite({"suite": {"name": "blocks"}, "experiment": [experiment]}))[0].block
+        suite = build_suite({"suite": {"name": "blocks"}, "experiment": [experiment]})
+        return make_plan(suite, engine=engine)[0].block
 
     assert block(10, 1) == block(10, 100_000) == block(99_991, 7)
 
