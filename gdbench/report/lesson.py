@@ -57,7 +57,6 @@ class Test:
     decides: str
     cases: list[str]
     rows: list[tuple[str, str, str, str]]
-    error: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _test(test: Weighed) -> Test:
         holds = {True: "holds", False: "fails", None: "not decided"}[one.holds]
         rows.append((one.case, number(one.value, 4), interval, holds))
     few = [f"{case}: {value}{f' ({interval})' if interval else ''}" for case, value, interval, _ in rows]
-    return Test(test.text, test.rule.decides, few if len(few) <= FEW else [], rows, test.error)
+    return Test(test.text, test.rule.decides, few if len(few) <= FEW else [], rows)
 
 
 class Album:
