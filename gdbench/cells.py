@@ -99,6 +99,13 @@ class CellRun:
     trial: Trial
     program: execute.Program
     timing: Timing = field(default_factory=Timing)
+    _placed: tuple[int, Any] | None = None
+
+    def placed(self, instance: int) -> Any:
+        """These on the devices; they stay there until another instance is asked for."""
+        if self._placed is None or self._placed[0] != instance:
+            self._placed = instance, self.program.place(self.shared(instance))
+        return self._placed[1]
 
     def shared(self, instance: int) -> execute.Shared:
         """The arguments that all lanes of an instance share."""
@@ -155,7 +162,7 @@ class CellRun:
         limits = thresholds(self.cell.choice, self.trial, self.cell.dtype, instance)
         lanes = self.lanes(first, last, limits)
         self.program.deadline = deadline
-        shared = self.program.place(self.shared(instance))
+        shared = self.placed(instance)
         width = self.program.blocks * self.program.block
         tiles = [(i, min(i + width, last - first)) for i in range(0, last - first, width)]
         pending: deque[Any] = deque()

@@ -22,6 +22,7 @@ from gdbench.cells import CellRun, Progress, Silent, Timing, compiled_ahead, pre
 from gdbench.errors import CellError, GdbenchError, NotApplicableError
 from gdbench.kept import cache_folder
 from gdbench.kernels import execute, saved, surface
+from gdbench.kernels.compiler import check_many_pairs
 from gdbench.plan import Cell, make_plan
 from gdbench.results import Results, load
 from gdbench.store import RunFolder
@@ -120,7 +121,8 @@ def start_jax(devices: int | None = None) -> None:
 
     What the user set, through JAX's own configuration or environment, is left as it is.
     """
-    execute.split_cpu(devices or os.cpu_count() or 1)
+    if execute.split_cpu(devices or os.cpu_count() or 1):
+        check_many_pairs()
     if getattr(jax.config, "jax_enable_compilation_cache", True):
         saved.use(cache_folder() / "programs")
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:

@@ -59,7 +59,7 @@ def dispatch(run: CellRun) -> None:
     for first, last in run.cell.units():
         instance = first // run.cell.lanes_per_instance
         lanes = run.lanes(first, last, plan.thresholds(run.cell.choice, run.trial, run.cell.dtype, instance))
-        shared = program.place(run.shared(instance))
+        shared = run.placed(instance)
         pending: deque[Any] = deque()
         for at in range(0, last - first, width):
             tile = jax.tree.map(lambda a, at=at: a[at : at + width], lanes)

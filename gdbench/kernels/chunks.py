@@ -12,7 +12,7 @@ from gdbench.kernels import record
 from gdbench.kernels.descent import Descent, Lane, Shared, join
 from gdbench.kernels.layout import Layout, Shape, Thresholds
 from gdbench.kernels.record import Extent, Seen, Tracker
-from gdbench.kernels.scan import LIGHT_FROM, Run, State, norm
+from gdbench.kernels.run import LIGHT_FROM, Run, State, norm
 
 Given = tuple[Lane, Lane, Shared]
 """The arguments of a lane: its own, those that its block has in common, and those that the cell has."""
@@ -23,8 +23,9 @@ class Reach(NamedTuple):
 
     Attributes:
         low: the least value, and ``high`` the largest; a NaN may be lost here.
-        lengths: sum of |x_i| over all points, NaN or infinite where a coordinate is, and ``values`` of the values: sums
-            cost the least, and what a sum tells of the largest of its terms is enough nearly always.
+        lengths: sum of x_i² over all points: a sum costs the least, and what it tells of the largest of its terms is
+            enough nearly always; NaN where a coordinate, a value or a gradient is not finite.
+        gaps: sum of the gaps; then it tells of values that are not finite.
         above: the last step above the tolerance, -1 for none.
         tracked: the largest of what ``rate`` follows, and ``least_tracked`` the least.
         first: value and what ``rate`` follows at the first point, and ``last`` at the last one.
@@ -36,7 +37,6 @@ class Reach(NamedTuple):
     low: Any
     high: Any
     lengths: Any
-    values: Any
     above: Any
     tracked: Any = ()
     least_tracked: Any = ()
@@ -47,6 +47,7 @@ class Reach(NamedTuple):
     steep: Any = ()
     overshoots: Any = ()
     gradient_norm: Any = ()
+    gaps: Any = ()
 
 
 class Deeds(NamedTuple):
@@ -90,8 +91,7 @@ class Range(NamedTuple):
     Attributes:
         watched: steps keep their updates.
         opening: ``rate`` may have to be taken between single points.
-        early: some are in the window before W, and ``late`` in W, as far as sums and largest numbers go.
-        deeds: some are in W.
+        early: some are in the window before W, and ``late`` in W.
     """
 
     first: int
@@ -100,7 +100,6 @@ class Range(NamedTuple):
     opening: bool
     early: bool
     late: bool
-    deeds: bool
 
 
 def ranges(shape: Shape, layout: Layout) -> list[Range]:
@@ -112,9 +111,10 @@ def ranges(shape: Shape, layout: Layout) -> list[Range]:
         cuts |= {(since - layout.window) // chunk * chunk, since // chunk * chunk}
     found, first = [], 0
     for until in sorted(cuts - {0}):
-        early, deeds = until - 1 > since - layout.window and first <= since, until > since
+        early, late = until > since - layout.window and first < since, until > since
+        # An overshoot takes two updates, so W begins with a step that is watched.
         watched = shape.full or until > (since - layout.window) // chunk * chunk
-        found.append(Range(first, until, watched, first < opening, early, until - 1 > since, deeds))
+        found.append(Range(first, until, watched, first < opening, early, late))
         first = until
     return found
 
@@ -145,12 +145,12 @@ class Steps:
         """Before the first point of a chunk."""
         dtype, full, within = given[0].x0.dtype, self.shape.full, self.within
         top, none, zero = jnp.full((), jnp.inf, dtype), jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
-        reach = Reach(top, -top, zero, zero, none - 1)
+        reach = Reach(top, -top, zero, none - 1)
         if self.layout.by_gradient:
             reach = reach._replace(tracked=-top, least_tracked=top if within.opening else ())
         if within.opening:
             reach = reach._replace(first=(zero, zero), last=(zero, zero))
-        if within.deeds:
+        if within.late:
             reach = reach._replace(moved=jnp.bool_(False), turn=zero, steep=zero)
         return reach._replace(overshoots=none, gradient_norm=zero) if full else reach
 
@@ -160,35 +160,44 @@ class Steps:
         after, seen = run.advance(s, self.within.watched)
         seen = seen._replace(value=self.rounded(seen.value))
         limits, value, k = run.lane.thresholds, seen.value, s.k
-        lengths = reach.lengths + jnp.sum(jnp.abs(s.x))
+        gap = value - limits.floor
+        lengths = reach.lengths + jnp.sum(s.x * s.x)
         if run.optimizer.judge is not None:
-            lengths += jnp.sum(jnp.abs(run.judged_point(s.x, s.optimizer)))
+            point = run.judged_point(s.x, s.optimizer)
+            lengths += jnp.sum(point * point)
         reach = reach._replace(
             low=_at_least(reach.low, value), high=_at_most(reach.high, value), lengths=lengths,
-            values=reach.values + value, above=jnp.where(value - limits.floor <= limits.tolerance, reach.above, k),
+            above=jnp.where(gap <= limits.tolerance, reach.above, k),
         )  # fmt: skip
+        if record.asked(reach.gaps):
+            reach = reach._replace(gaps=reach.gaps + gap)
+        else:
+            reach = reach._replace(lengths=reach.lengths + 0 * value)
         tracked = record.followed(seen, limits, self.layout)
         if record.asked(reach.tracked):
             reach = reach._replace(tracked=_at_most(reach.tracked, tracked))
         if record.asked(reach.least_tracked):
             reach = reach._replace(least_tracked=_at_least(reach.least_tracked, tracked))
         if self.within.opening:
-            at_first = k % self.layout.chunk == 0
-            first = tuple(jnp.where(at_first, new, old) for new, old in zip((value, tracked), reach.first, strict=True))
-            reach = reach._replace(first=first, last=(value, tracked))
+            reach = self.at_ends(reach, k, value, tracked)
         return after, self.tallied(t, k, value, limits), self._with_deeds(reach, k, seen)
+
+    def at_ends(self, reach: Reach, k: Any, value: Any, tracked: Any) -> Reach:
+        """What a point adds if it is the first or the last one."""
+        at_first = k % self.layout.chunk == 0
+        first = tuple(jnp.where(at_first, new, old) for new, old in zip((value, tracked), reach.first, strict=True))
+        return reach._replace(first=first, last=(value, tracked))
 
     def _with_deeds(self, reach: Reach, k: Any, seen: Seen) -> Reach:
         """What a step adds of its deeds."""
-        if self.within.deeds:
+        if self.within.late:
             length, moved, turn = seen.deeds
             if self.within.first < self.since:
                 late = k >= self.since
                 moved, turn, length = moved & late, jnp.where(late, turn, 0), jnp.where(late, length, 0)
-            # A NaN among the lengths of gradients is told by this sum.
             reach = reach._replace(
                 moved=reach.moved | moved, turn=_at_least(turn, reach.turn), steep=_at_most(reach.steep, length),
-                values=reach.values + length,
+                lengths=reach.lengths + 0 * length,
             )  # fmt: skip
         if self.shape.full:
             crossed = (seen.deeds.turn < 0).astype(jnp.int32)
@@ -199,13 +208,13 @@ class Steps:
         """``record.tally`` of one point."""
         gap = value - lane.floor
         if self.within.early:
-            early = (k > self.since - self.layout.window) & (k <= self.since)
+            early = (k >= self.since - self.layout.window) & (k < self.since)
             t = t._replace(
                 sum_early=t.sum_early + jnp.where(early, gap, 0),
                 max_early=jnp.where(early, _at_most(t.max_early, gap), t.max_early),
             )
         if self.within.late:
-            late = k > self.since
+            late = k >= self.since
             t = t._replace(
                 sum_late=t.sum_late + jnp.where(late, gap, 0),
                 max_late=jnp.where(late, _at_most(t.max_late, gap), t.max_late),
@@ -215,13 +224,15 @@ class Steps:
     def events(self, given: Given, k: Any, t: Tracker, reach: Reach) -> Any:
         """1 where the chunk from step k on has to be judged point by point, else 0."""
         run = self.run(given)
-        # Where the sum of all distances is near enough, each of them is; sums are rounded.
-        near = (1.01 * reach.lengths + jnp.max(jnp.abs(run.lane.x0)) <= run.judging.far) & jnp.isfinite(reach.values)
+        # Where the sum of all squared distances is near enough, each of them is; sums are rounded.
+        room = run.judging.far - jnp.max(jnp.abs(run.lane.x0))
+        near = (1.01 * reach.lengths <= room * room) & jnp.isfinite(reach.lengths)
+        near &= (room > 0) & (room * room >= float(jnp.finfo(run.dtype).tiny))
         floor = run.lane.thresholds.floor
         low = reach.least_tracked if record.asked(reach.least_tracked) else reach.low - floor
         high = reach.tracked if record.asked(reach.tracked) else reach.high - floor
         extent = Extent(reach.low, reach.high, low, high, jnp.where(near, 0, jnp.inf))
-        start = reach.first[0] if self.within.opening else t.start
+        start = reach.first[0] if reach.first else t.start
         calm = record.uneventful(t, k[None], start, extent, run.judging.far, run.lane.thresholds, self.layout)
         return jnp.where(calm, 0, 1)
 
@@ -235,14 +246,8 @@ class Steps:
             window=_at_most(t.window, reach.tracked if record.asked(reach.tracked) else reach.high - floor),
         )
         if self.within.opening:
-            begin = (k - 1) // self.layout.chunk * self.layout.chunk
-            new = alive & (t.first_at < 0)
-            t = t._replace(
-                start=jnp.where(begin == 0, reach.first[0], t.start),
-                first=jnp.where(new, reach.first[1], t.first), first_at=jnp.where(new, begin, t.first_at),
-                last=jnp.where(alive, reach.last[1], t.last), last_at=jnp.where(alive, k - 1, t.last_at),
-            )  # fmt: skip
-        if self.within.deeds:
+            t = self.with_ends(t, k, alive, reach)
+        if self.within.late:
             by_square = run.optimizer.uses_gradient and not (self.shape.full or self.layout.by_gradient)
             deeds = run.deeds(jnp.sqrt(reach.steep) if by_square else reach.steep, reach.moved, reach.turn)
             t = t._replace(lately=jnp.where(alive, t.lately | deeds, t.lately))
@@ -253,13 +258,23 @@ class Steps:
             )
         return t
 
+    def with_ends(self, t: Tracker, k: Any, alive: Any, reach: Reach) -> Tracker:
+        """With the first and the last point of the chunk before step k."""
+        begin = (k - 1) // self.layout.chunk * self.layout.chunk
+        new = alive & (t.first_at < 0)
+        return t._replace(
+            start=jnp.where(begin == 0, reach.first[0], t.start),
+            first=jnp.where(new, reach.first[1], t.first), first_at=jnp.where(new, begin, t.first_at),
+            last=jnp.where(alive, reach.last[1], t.last), last_at=jnp.where(alive, k - 1, t.last_at),
+        )  # fmt: skip
+
     def judge(self, given: Given, s: State, t: Tracker) -> tuple[State, Tracker]:
         """One step, its point judged by itself."""
         run = self.run(given)
         after, seen = run.advance(s, self.within.watched)
         seen = seen._replace(value=self.rounded(seen.value))
         limits = run.lane.thresholds
-        if not (self.within.deeds or self.shape.full):
+        if not (self.within.late or self.shape.full):
             seen = seen._replace(deeds=())
         t = record.judge(t, s.k, seen, run.judging.far, limits, self.shape, self.layout)
         t = t._replace(window=_at_most(t.window, record.followed(seen, limits, self.layout)))

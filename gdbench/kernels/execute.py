@@ -194,7 +194,7 @@ def pack(tree: Any) -> tuple[Packed, Any]:
 
     def rows(real: bool, dtype: Any) -> Any:
         parts = [
-            xp.moveaxis(a, 0, -1).reshape(-1, len(a)).astype(dtype)
+            xp.asarray(xp.moveaxis(a, 0, -1).reshape(-1, len(a)), dtype)
             for a, kind in zip(leaves, kinds, strict=True)
             if kind is real
         ]
@@ -232,6 +232,7 @@ class Program:
         self._judge: Any = None
         self._lane: Any = None
         self._record: Any = None
+        self._common: tuple[list[bytes] | None, Any] = None, None
 
     @property
     def interpreted(self) -> bool:
@@ -334,8 +335,7 @@ class Program:
             packed, layout = pack(records)
             return packed
 
-        piece = ("all" if descent.apart else "block") if descent.one_piece else None
-        compiled, out = self._build(run_block, one_block, common, piece, quick=descent.apart)
+        compiled, out = self._build(run_block, one_block, common, descent.one_piece, quick=descent.apart)
         return compiled, ((out, layout) if descent.apart else None, layout)
 
     def _judge_of(self, walked: Any, limits: Any, common: Any) -> tuple[Any, Any]:
@@ -366,7 +366,7 @@ class Program:
                 hits = saved.hits()
                 given = run_block, (limits, shown), common
                 try:
-                    compiled, _ = self._build(*given, piece="all")
+                    compiled, _ = self._build(*given, piece=True)
                 except jax.errors.JaxRuntimeError:  # it is compiled to one piece only if none of its loops is large
                     compiled, _ = self._build(*given)
                 kept = compiled, layout
@@ -386,31 +386,23 @@ class Program:
         return future.result()
 
     def _build(
-        self, run_block: Any, one_block: Any, common: Any, piece: str | None = None, quick: bool = False
+        self, run_block: Any, one_block: Any, common: Any, piece: bool = False, quick: bool = False
     ) -> tuple[Any, Any]:
         """``run_block(lanes, *common)`` over the blocks of a dispatch, compiled, and the shapes of what a block gives.
 
         Its arguments: how many blocks count on each device, the lanes of all blocks, [blocks, …, lanes], and what the
         blocks have in common. Its results are [blocks, …, lanes] too; blocks that do not count are left out.
-        ``piece``: what is one piece of code, the loops within a "block", "all" of it, or nothing. ``quick``: to compile
-        matters more than to run.
+        ``piece``: whether it is one piece of code. ``quick``: to compile matters more than to run.
         """
         # Traced outside of shard_map, whose meshes in the types of arrays lineax does not take (its issue 185).
         traced, out = jax.make_jaxpr(run_block, return_shape=True)(one_block, *common)
         run_leaves = jaxpr_as_fun(traced)
 
-        def nothing(*_: Any) -> list[Any]:
-            return [jnp.zeros(a.shape, a.dtype) for a in traced.out_avals]
-
         def run_device(counts: Any, lanes: Any, common: Any) -> Any:
             def one(i: Any, results: list[Any]) -> list[Any]:
                 part = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), lanes)
                 leaves = jax.tree.leaves((part, *common))
-                if piece == "block":
-                    # In a branch: XLA (jaxlib 0.10.2) gives up the process at such a piece in the body of a loop.
-                    leaves = lax.cond(i < counts[0], run_leaves, nothing, *leaves)
-                else:
-                    leaves = run_leaves(*leaves)
+                leaves = run_leaves(*leaves)
                 return [
                     lax.dynamic_update_index_in_dim(whole, leaf, i, 0)
                     for whole, leaf in zip(results, leaves, strict=True)
@@ -420,7 +412,7 @@ class Program:
                 results = [jnp.zeros((self.tile, *a.shape), a.dtype) for a in traced.out_avals]
                 return lax.fori_loop(0, count, one, results)
 
-            results = (lanes_engine.one_piece(whole) if piece == "all" else whole)(counts[0])
+            results = (lanes_engine.one_piece(whole) if piece else whole)(counts[0])
             return jax.tree.unflatten(jax.tree.structure(out), results)
 
         spec = PartitionSpec("devices")
@@ -442,18 +434,25 @@ class Program:
         with self._context():
             return jax.device_put(self._divided(shared), NamedSharding(self.mesh, PartitionSpec()))
 
+    def _place_common(self, common: Lane) -> Lane:
+        """What the lanes of a dispatch have in common on every device, mostly that of the dispatch before."""
+        known = [leaf.tobytes() for leaf in jax.tree.leaves(common)]
+        if known != self._common[0]:
+            self._common = known, jax.device_put(common, NamedSharding(self.mesh, PartitionSpec()))
+        return self._common[1]
+
     def start(self, lanes: Lane, shared: Any) -> Any:
         """Dispatch up to ``blocks * block`` lanes; returns at once. Missing lanes repeat the last one."""
         n, full = len(lanes.x0), self.blocks * self.block
         used = -(-n // self.block) - self.tile * np.arange(self.mesh.devices.size)
         counts = np.clip(used, 0, self.tile).astype(np.int32)
         own, common = divide(lanes, self.descent.varying)
-        common = jax.tree.map(lambda a: a[0], common)
         if n < full:
             index = np.minimum(np.arange(full), n - 1)
             own = jax.tree.map(lambda a: a[index], own)
         shared, facts = shared
         with self._context():
+            common = self._place_common(jax.tree.map(lambda a: a[0], common))
             out = self._compiled(counts, self._by_block(own), (common, shared))
             if self._judge is not None:
                 limits = self._by_block((own.thresholds, own.x0))
@@ -489,15 +488,17 @@ def local_devices(limit: int | None = None) -> list[Any]:
     return devices if limit is None else devices[:limit]
 
 
-def split_cpu(cores: int) -> None:
-    """Give JAX one virtual CPU device a core, unless it has started or was told otherwise."""
-    if getattr(jax.config, "jax_num_cpu_devices", -1) > 0:
-        return
+def split_cpu(cores: int) -> bool:
+    """Give JAX one virtual CPU device a core unless it was told otherwise; whether it was in time."""
+    told = getattr(jax.config, "jax_num_cpu_devices", -1)
     try:
-        jax.config.update("jax_num_cpu_devices", cores)
+        # Another number first: the one that it has would be taken at any time.
+        for count in (told + 1, told if told > 0 else cores):
+            jax.config.update("jax_num_cpu_devices", count)
     except RuntimeError:
         # The backend runs already, in a process that is not ours alone: its devices are what there is.
-        return
+        return False
+    return True
 
 
 def to_dtype(tree: Any, dtype: Any) -> Any:

@@ -143,7 +143,7 @@ class Judge:
             return told._replace(t=t, rows=self.filled(told.rows, t, k, (seen.value, bests), seen.counts))
 
         def late(emitted: Any, told: Told) -> Any:
-            return steps(emitted, told)[-1] > shape.steps - 2 * layout.window
+            return steps(emitted, told)[-1] >= shape.steps - 2 * layout.window
 
         def tally(emitted: Any, told: Told) -> Told:
             return told._replace(t=record.tally(told.t, steps(emitted, told), emitted[0].value, limits, shape, layout))

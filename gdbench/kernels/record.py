@@ -280,7 +280,7 @@ def tally(t: Tracker, k: Any, value: Any, lane: Thresholds, shape: Shape, layout
     the points were judged.
     """
     since, gap = shape.steps - layout.window, value - lane.floor
-    late, early = k > since, (k > since - layout.window) & (k <= since)
+    late, early = k >= since, (k >= since - layout.window) & (k < since)
     return t._replace(
         sum_late=t.sum_late + jnp.sum(jnp.where(late, gap, 0), axis=0),
         sum_early=t.sum_early + jnp.sum(jnp.where(early, gap, 0), axis=0),
@@ -362,8 +362,8 @@ def conclude(t: Tracker, shape: Shape, goal: str, stochastic: bool, lane: Thresh
     judged = np.arange(0, steps + 1, layout.stride)
     if judged[-1] != steps:
         judged = np.append(judged, steps)
-    late = max(1, int(np.sum(judged > since)))
-    early = max(1, int(np.sum((judged > since - layout.window) & (judged <= since))))
+    late = max(1, int(np.sum(judged >= since)))
+    early = max(1, int(np.sum((judged >= since - layout.window) & (judged < since))))
     mean_late, mean_early = t.sum_late / late, t.sum_early / early
 
     settled = (t.last_above + 1 <= since) if not stochastic else (mean_late <= lane.tolerance)

@@ -1,6 +1,7 @@
 """Where the numbers of a loop stand: what a lane carries and what its steps are given, in as few arrays as it takes.
 
-LLVM vectorizes a loop whose arrays it can check for overlaps, each against each; so there must be few of them.
+LLVM vectorizes a loop whose arrays it can check for overlaps, each against each, so there must be few of them where it
+is not told to check many (``compiler``).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-CHECKED = 128
-"""Pairs of arrays up to which LLVM checks that they do not overlap; beyond it does not vectorize."""
+from gdbench.kernels.compiler import pairs_checked
 
 
 class Value(NamedTuple):
@@ -55,7 +55,7 @@ class Form(NamedTuple):
         for form in (cls(False, False), cls(False, True), cls(True, True)):
             groups = len(form.groups(dtypes))
             n = groups + 1
-            if n * (n - 1) // 2 + n * ((kinds if form.packed else groups) + columns + kinds) <= CHECKED:
+            if n * (n - 1) // 2 + n * ((kinds if form.packed else groups) + columns + kinds) <= pairs_checked():
                 return form
         return None
 
@@ -83,11 +83,17 @@ def split(stored: Sequence[Any], groups: Sequence[tuple[int, ...]]) -> list[Any]
 
 
 def cut(length: int, most: int) -> tuple[int, list[int], list[int]]:
-    """Steps of a trip of a loop, the reductions in it, and those after it: none of more than ``most`` steps."""
-    each = next((d for d in range(most, 4 * most) if length % d == 0), most)
-    parts = -(-each // most)
-    whole = [each // parts + (i < each % parts) for i in range(parts)]
-    return each, whole, [length % each] if length % each else []
+    """Steps of a trip of a loop, the reductions in it, and those after it: none of more than ``most`` steps, and few of
+    a single one, which takes longer than two.
+    """
+
+    def parts(steps: int) -> list[int]:
+        count = -(-steps // most)
+        return [steps // count + (i < steps % count) for i in range(count)]
+
+    whole = (d for d in range(most, 4 * most) if length % d == 0 and (most == 1 or min(parts(d)) > 1))
+    each = next(whole, most)
+    return each, parts(each), [length % each] if length % each else []
 
 
 def stored_as(dtype: Any) -> Any:

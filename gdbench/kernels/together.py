@@ -27,8 +27,8 @@ from gdbench.kernels.slots import Form, Places, Value, cut, join, places_of, res
 UNROLLED = 280
 """Operations of the operator times rows up to which LLVM unrolls the loop over rows (its threshold is 300)."""
 
-MOST_STEPS = 5
-"""Steps of a reduction: more gain nothing."""
+MOST_STEPS = 3
+"""Steps of a reduction: with more of them, each waits for the one before longer than is saved."""
 
 LANES = 64
 """Lanes with which XLA is tried."""
@@ -107,6 +107,13 @@ def loop_body(jaxpr: Any, moves: Sequence[bool]) -> Body:
     """The body of a loop; those of its arguments are constants that are not carried: ``moves`` says which are."""
     constants = [*jaxpr.constvars, *_those(jaxpr.invars, moves, False)]
     return Body(constants, _those(jaxpr.invars, moves, True), _those(jaxpr.outvars, moves, True), jaxpr.eqns)
+
+
+def fits(body: Callable[[Any], Any], first: Any) -> bool:
+    """Whether a step of a body is one reduction, though all of it were to depend on the lane."""
+    equations, _ = lanes.needed(jax.make_jaxpr(body)(first).jaxpr)
+    operations, atoms = sum(map(lanes.operations_of, equations)), sum(a.size for a in jax.tree.leaves(first))
+    return 2 * (operations + atoms) <= UNROLLED and in_order()
 
 
 @functools.cache

@@ -104,10 +104,10 @@ def _outcome(h: History, steps: int, known: Mapping[str, Any]) -> str:
         return "converged"
     if all(h.norm[k] <= 1e-6 * known["gradient_scale"] for k in late):
         return "trapped"
-    mean = float(np.mean(np.array(h.f[steps - window + 1 :], float)))
-    before = float(np.mean(np.array(h.f[max(0, steps - 2 * window + 1) : steps - window + 1], float)))
-    most = max(h.f[steps - window + 1 :])
-    most_before = max(h.f[max(0, steps - 2 * window + 1) : steps - window + 1])
+    mean = float(np.mean(np.array(h.f[steps - window :], float)))
+    before = float(np.mean(np.array(h.f[max(0, steps - 2 * window) : steps - window] or [np.inf], float)))
+    most = max(h.f[steps - window :])
+    most_before = max(h.f[max(0, steps - 2 * window) : steps - window], default=np.inf)
     flat = mean > 0.99 * before or most > 0.99 * most_before
     if any(k >= steps - window for k in _overshoot_steps(h)) and flat:
         return "oscillating"

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import gdbench as gd
-from gdbench import plan
 from gdbench.errors import StoreError, SuiteError
 from gdbench.kernels import execute, native, record
 
@@ -28,13 +27,6 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 def by_xla(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engines that XLA compiles: what ``native`` judges is not judged apart."""
     monkeypatch.setattr(native, "pays", lambda _: False)
-
-
-@pytest.fixture
-def compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is taken from what earlier tests compiled: the kernel is changed under it."""
-    monkeypatch.setattr(plan, "_identity_of", lambda problem, optimizer: None)
-    monkeypatch.setattr(execute, "_judges", {})
 
 
 def rows(problem: str, optimizer: str, settings: dict[str, Any], engine: str = "auto") -> pd.DataFrame:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdbench as gd
-from gdbench.kernels import slots, together
+from gdbench.kernels import compiler, slots, together
 
 LANES = 64
 
@@ -35,7 +35,7 @@ def begin(x: Any) -> Any:
     return jnp.int32(0), x, jnp.zeros_like(x), jnp.int32(0), jnp.bool_(False), jnp.float32(3)
 
 
-@pytest.mark.parametrize("checked", [slots.CHECKED, 60, 1], ids=["plain", "packed", "paired"])
+@pytest.mark.parametrize("checked", [compiler.MANY, 60, 1], ids=["plain", "packed", "paired"])
 @settings(max_examples=8, deadline=None)
 @given(length=st.integers(1, 30), most=st.integers(1, 6))
 def test_it_is_a_loop_over_steps(checked: int, length: int, most: int) -> None:
@@ -45,7 +45,7 @@ def test_it_is_a_loop_over_steps(checked: int, length: int, most: int) -> None:
         return together.walk(swings(rate, jnp.float32(1.25)), begin(x), length)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slots, "CHECKED", checked)
+        patch.setattr(slots, "pairs_checked", lambda: checked)
         patch.setattr(together, "MOST_STEPS", most)
         found = jax.jit(jax.vmap(one))(rates, starts)
     exact = jax.jit(lambda *a: jax.lax.map(lambda pair: one(*pair), a))(rates, starts)

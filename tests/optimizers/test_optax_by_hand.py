@@ -18,7 +18,7 @@ import gdbench as gd
 from gdbench.catalogue import gather
 from gdbench.contracts import Optimizer
 from gdbench.kernels.compiler import jit
-from gdbench.kernels.scan import OWN_NOISE
+from gdbench.kernels.run import OWN_NOISE
 from gdbench.plan import noise_word
 
 CATALOGUE = gather("gdbench.optimizers", Optimizer)
