@@ -36,13 +36,21 @@ WINDOWS = "window", "early", "early_at", "late", "late_at"
 
 
 class Now(NamedTuple):
-    """What goes from chunk to chunk: the state; since something happened the reach, of whose largest numbers those of
-    the last chunk, and the largest value; and what changes of the tracker.
+    """What goes from chunk to chunk.
+
+    Attributes:
+        s: the state.
+        reach: since something happened; its lengths since one looked, its gaps and largest numbers of the last chunk.
+        high: the largest value since something happened.
+        total: the sum of the gaps of W, or of the window before it, a chunk at a time: in one order for a lane,
+            whatever happens beside it.
+        t: what changes of the tracker.
     """
 
     s: State
     reach: Reach
     high: Any
+    total: Any
     t: dict[str, Any]
 
 
@@ -83,8 +91,8 @@ class Running(Steps):
         late, early = k > self.since, (k > self.since - self.layout.window) & (k <= self.since)
         taken = taken._replace(
             lately=jnp.where(late, taken.lately, t.lately),
-            sum_early=t.sum_early + jnp.where(early, now.reach.gaps, 0),
-            sum_late=t.sum_late + jnp.where(late, now.reach.gaps, 0),
+            sum_early=jnp.where(early, now.total, t.sum_early),
+            sum_late=jnp.where(late, now.total, t.sum_late),
             max_early=jnp.where(early, jnp.maximum(t.max_early, top), t.max_early),
             max_late=jnp.where(late, jnp.maximum(t.max_late, top), t.max_late),
         )
@@ -126,13 +134,14 @@ class Phase:
 
     def start(self, s: State, t: Tracker) -> Now:
         """Nothing happened so far."""
-        reach = self.steps.nothing(self.given)
-        return Now(s, reach, reach.high, {name: getattr(t, name) for name in WINDOWS})
+        reach, since = self.steps.nothing(self.given), self.steps.since
+        total = jnp.where(s.k >= since, t.sum_late, jnp.where(s.k >= since - self.layout.window, t.sum_early, 0))
+        return Now(s, reach, reach.high, total, {name: getattr(t, name) for name in WINDOWS})
 
     def carried(self, now: Now) -> tuple[State, Reach]:
         """What goes from step to step."""
         lowest = jnp.full_like(now.reach.high, -jnp.inf)
-        reach = now.reach._replace(high=lowest)
+        reach = now.reach._replace(high=lowest, gaps=jnp.zeros_like(lowest))
         return now.s, reach._replace(tracked=lowest) if record.asked(reach.tracked) else reach
 
     def look(self, t: Tracker) -> Callable[[Any], Any]:
@@ -151,7 +160,8 @@ class Phase:
         top = reach.tracked if record.asked(reach.tracked) else reach.high - limits.floor
         t = t._replace(**now.t)
         t = record.close_window(t._replace(window=larger(t.window, top)), s.k, limits, self.layout)
-        return Now(s, reach, larger(now.high, reach.high), {name: getattr(t, name) for name in WINDOWS})
+        moving = {name: getattr(t, name) for name in WINDOWS}
+        return Now(s, reach, larger(now.high, reach.high), now.total + reach.gaps, moving)
 
     def go_on(self, n: Any, s: State, t: Tracker, may: Any) -> After:
         """Chunks from n on until something happens, or they come to an end; none if they may not."""
@@ -164,8 +174,11 @@ class Phase:
         def some(carry: Any) -> Any:
             _, _, n, now, _, _ = carry
             end = jnp.minimum(until, n + jnp.where(n < self.opening, 1, span))
-            after = lax.fori_loop(n, end, lambda _, now: self.chunk(t, now), now)
-            event = self.steps.events(self.given, now.s.k, t, after.reach._replace(high=after.high))
+            # Summed anew between two looks: where a lane is looked at must not depend on when others were.
+            fresh = now._replace(reach=now.reach._replace(lengths=jnp.zeros_like(now.reach.lengths)))
+            after = lax.fori_loop(n, end, lambda _, now: self.chunk(t, now), fresh)
+            reach = after.reach._replace(high=after.high, gaps=after.total)
+            event = self.steps.events(self.given, now.s.k, t, reach)
             return n, now, end, after, event, lanes.in_any_lane(event)
 
         start = self.start(s, t)

@@ -228,6 +228,8 @@ class Steps:
         room = run.judging.far - jnp.max(jnp.abs(run.lane.x0))
         near = (1.01 * reach.lengths <= room * room) & jnp.isfinite(reach.lengths)
         near &= (room > 0) & (room * room >= float(jnp.finfo(run.dtype).tiny))
+        if record.asked(reach.gaps):
+            near &= jnp.isfinite(reach.gaps)
         floor = run.lane.thresholds.floor
         low = reach.least_tracked if record.asked(reach.least_tracked) else reach.low - floor
         high = reach.tracked if record.asked(reach.tracked) else reach.high - floor

@@ -37,8 +37,9 @@ def check_many_pairs() -> None:
     An option that LLVM does not know ends the process, so it is looked for in its library; and nothing is said where a
     plugin brings an LLVM of its own.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_backend_extra_options" in flags or not _knows(CHECKS):
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    in_a_file = bool(flags) and not flags.startswith("-")
+    if in_a_file or "xla_backend_extra_options" in flags or not _knows(CHECKS):
         return
     os.environ["XLA_FLAGS"] = f"{flags} {FLAG}".strip()
 

@@ -88,18 +88,38 @@ def test_a_lane_is_the_same_beside_lanes_in_which_something_happens(phases: list
 @pytest.mark.slow
 @pytest.mark.usefixtures("compiled_anew")
 def test_a_value_that_is_not_finite_stops_a_descent_where_it_stands(phases: list[int]) -> None:
-    # x falls by 0.1 a step, from 20 to 0: at 10.05 > x > 9.95 the value alone is NaN, and x goes on.
+    # Where 9 < x < 11 the value is NaN and the gradient 0: the velocity carries x through, and it is finite again.
     def hole(x: Any) -> Any:
-        return jnp.sum(jnp.where(jnp.abs(x - 10) < 0.05, jnp.nan, jnp.abs(x)))
+        return jnp.sum(jnp.where(jnp.abs(x - 10) < 1, jnp.nan, jnp.abs(x)))
 
-    starts = np.array([[20.0], [5.0], [9.5], [15.0]])
-    facts: dict[str, Any] = {"x0": starts, "minimum": 0.0, "box": (-20.0, 20.0)}
-    table = gd.sweep(hole, "optax/sign_sgd", learning_rate=[0.1], steps=STEPS, engine="lanes", **facts).table
-    assert phases == [2]
-    table = table.set_index("start_0")
-    assert table.loc[20.0, "outcome"] == table.loc[15.0, "outcome"] == "nonfinite"
-    assert (table.loc[20.0, "steps"], table.loc[15.0, "steps"]) == (100, 50)
-    assert not {"nonfinite", "diverged"} & set(table.loc[[5.0, 9.5], "outcome"])
+    starts = np.array([[20.0], [5.0], [9.0], [15.0], [400.0]])
+    facts: dict[str, Any] = {"x0": starts, "minimum": 0.0, "box": (-20.0, 20.0), "learning_rate": [0.1]}
+    ours, plain = (
+        gd.sweep(hole, "momentum", steps=STEPS, engine=engine, **facts).table.set_index("start_0")
+        for engine in ("lanes", "scan")
+    )
+    assert phases[0] == 2
+    assert set(ours.loc[[20.0, 15.0, 400.0], "outcome"]) == {"nonfinite"}
+    assert not {"nonfinite", "diverged"} & set(ours.loc[[5.0, 9.0], "outcome"])
+    assert ours["steps"].tolist() == plain["steps"].tolist() and ours["steps"].nunique() == 4
+    np.testing.assert_allclose(ours["f_best"].astype(float), plain["f_best"].astype(float), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_for_users", "compiled_anew")
+def test_sums_are_added_in_one_order(phases: list[int]) -> None:
+    # An event beside a lane cuts what is summed of it into other pieces: a flat valley far out, and lanes lost in W.
+    def valley(x: Any) -> Any:
+        return jnp.abs(x[0]) + 0.5 * x[1] ** 2
+
+    options: dict[str, Any] = {"minimum": 0.0, "box": (-5.0, 5.0), "learning_rate": [0.1], "steps": STEPS}
+    calm_ones = [[-3.7 + 0.9 * i, 0.1 * i] for i in range(8)]
+    far = [[4e7 + 3e6 * i, 0.0] for i in range(8)]
+    alone = gd.sweep(valley, "gd", x0=np.array(calm_ones), engine="lanes", **options).table
+    beside = gd.sweep(valley, "gd", x0=np.array(calm_ones + far), engine="lanes", **options).table
+    assert phases == [2, 2]
+    columns = [name for name in alone if name not in ("cell", "start")]
+    pd.testing.assert_frame_equal(alone[columns], beside[columns].head(8), check_exact=True)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +155,12 @@ def test_the_flag_is_added_to_those_that_are_there(flags: pytest.MonkeyPatch) ->
     assert compiler.pairs_checked() == compiler.MANY
     compiler.check_many_pairs()
     assert os.environ["XLA_FLAGS"].count(compiler.FLAG) == 1
+
+
+def test_flags_in_a_file_are_left(flags: pytest.MonkeyPatch) -> None:
+    flags.setenv("XLA_FLAGS", "flags.txt")
+    compiler.check_many_pairs()
+    assert os.environ["XLA_FLAGS"] == "flags.txt" and compiler.pairs_checked() == compiler.FEW
 
 
 def test_options_of_the_user_are_left(flags: pytest.MonkeyPatch) -> None:

@@ -188,11 +188,14 @@ def _both(problem: str, optimizer: str, **options: Any) -> list[pd.DataFrame]:
     steps=st.sampled_from([1, 7, 60, 500]),
     record=st.sampled_from(["outcome", "full"]),
     dtype=st.sampled_from(["float32", "float64"]),
+    asked=st.sampled_from([{}, {"targets": [1.0, 1e-2], "trace": 6}]),
 )
-def test_whole_descents_agree(optimizer: str, problem: str, steps: int, record: str, dtype: str) -> None:
+def test_whole_descents_agree(
+    optimizer: str, problem: str, steps: int, record: str, dtype: str, asked: dict[str, Any]
+) -> None:
     scan, ours = _both(
         problem, optimizer, learning_rate=gd.log_axis(1e-3, 1.0, 9), starts=gd.starts("sobol", 8), steps=steps,
-        record=record, dtype=dtype, targets=[1.0, 1e-2], trace=6,
+        record=record, dtype=dtype, **asked,
     )  # fmt: skip
     # Rounding decides on which side of a boundary of chaos a descent falls.
     same = (scan["outcome"] == ours["outcome"]).mean()
