@@ -26,7 +26,7 @@ from gdbench.kernels.layout import Thresholds
 from gdbench.kernels.record import Tracker
 from gdbench.kernels.run import Run, State
 
-SPAN = 100
+SPAN = 200
 """Steps between two looks whether something happened, about: each costs as much as two steps. They are the steps that
 are gone through again.
 """
