@@ -101,12 +101,6 @@ class CellRun:
     timing: Timing = field(default_factory=Timing)
     _placed: tuple[int, Any] | None = None
 
-    def placed(self, instance: int) -> Any:
-        """These on the devices; they stay there until another instance is asked for."""
-        if self._placed is None or self._placed[0] != instance:
-            self._placed = instance, self.program.place(self.shared(instance))
-        return self._placed[1]
-
     def shared(self, instance: int) -> execute.Shared:
         """The arguments that all lanes of an instance share."""
         cell = self.cell
@@ -115,6 +109,12 @@ class CellRun:
         words = (np.uint32(cell.seed), np.uint32(noise_word(problem)))
         targets, held_out = np.asarray(cell.targets, float), () if problem.held_out is None else problem.held_out
         return execute.to_dtype(execute.Shared(problem.data, words, minimizers, targets, held_out), cell.dtype)
+
+    def placed(self, instance: int) -> Any:
+        """These on the devices; they stay there until another instance is asked for."""
+        if self._placed is None or self._placed[0] != instance:
+            self._placed = instance, self.program.place(self.shared(instance))
+        return self._placed[1]
 
     def compile(self) -> CellRun:
         """Compile the cell's program."""

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gdbench.kernels import lanes, record, together
-from gdbench.kernels.chunks import Given, Range, Reach, Steps
+from gdbench.kernels.chunks import Given, Range, Reach, Steps, larger
 from gdbench.kernels.compiler import MANY, pairs_checked
 from gdbench.kernels.descent import Lane
 from gdbench.kernels.judging import Told
@@ -258,11 +258,6 @@ class Calm:
         n, active, (s, told) = loop
         first = n, active, (s, self.begin(s, told))
         return lax.while_loop(lambda loop: (loop[0] < self.until) & loop[1], go_on, first)
-
-
-def larger(top: Any, value: Any) -> Any:
-    """The larger; NaN is left out."""
-    return jnp.where(value > top, value, top)
 
 
 def choose(question: Any, yes: Any, no: Any) -> Any:

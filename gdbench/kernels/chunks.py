@@ -1,5 +1,5 @@
-"""What the engines ``fused`` and ``native`` do with one lane: chunks of which only the reach is kept, or judged point
-by point.
+"""What becomes of one lane by the engines ``fused`` and ``native``, and by ``lanes`` on calm chunks: chunks of which only
+the reach is kept, or judged point by point.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Look(Run):
         return Deeds(length, moved, turn)
 
 
-def _at_most(top: Any, value: Any) -> Any:
+def larger(top: Any, value: Any) -> Any:
     """The larger; NaN is left out."""
     return jnp.where(value > top, value, top)
 
@@ -166,7 +166,7 @@ class Steps:
             point = run.judged_point(s.x, s.optimizer)
             lengths += jnp.sum(point * point)
         reach = reach._replace(
-            low=_at_least(reach.low, value), high=_at_most(reach.high, value), lengths=lengths,
+            low=_at_least(reach.low, value), high=larger(reach.high, value), lengths=lengths,
             above=jnp.where(gap <= limits.tolerance, reach.above, k),
         )  # fmt: skip
         if record.asked(reach.gaps):
@@ -175,7 +175,7 @@ class Steps:
             reach = reach._replace(lengths=reach.lengths + 0 * value)
         tracked = record.followed(seen, limits, self.layout)
         if record.asked(reach.tracked):
-            reach = reach._replace(tracked=_at_most(reach.tracked, tracked))
+            reach = reach._replace(tracked=larger(reach.tracked, tracked))
         if record.asked(reach.least_tracked):
             reach = reach._replace(least_tracked=_at_least(reach.least_tracked, tracked))
         if self.within.opening:
@@ -196,7 +196,7 @@ class Steps:
                 late = k >= self.since
                 moved, turn, length = moved & late, jnp.where(late, turn, 0), jnp.where(late, length, 0)
             reach = reach._replace(
-                moved=reach.moved | moved, turn=_at_least(turn, reach.turn), steep=_at_most(reach.steep, length),
+                moved=reach.moved | moved, turn=_at_least(turn, reach.turn), steep=larger(reach.steep, length),
                 lengths=reach.lengths + 0 * length,
             )  # fmt: skip
         if self.shape.full:
@@ -211,13 +211,13 @@ class Steps:
             early = (k >= self.since - self.layout.window) & (k < self.since)
             t = t._replace(
                 sum_early=t.sum_early + jnp.where(early, gap, 0),
-                max_early=jnp.where(early, _at_most(t.max_early, gap), t.max_early),
+                max_early=jnp.where(early, larger(t.max_early, gap), t.max_early),
             )
         if self.within.late:
             late = k >= self.since
             t = t._replace(
                 sum_late=t.sum_late + jnp.where(late, gap, 0),
-                max_late=jnp.where(late, _at_most(t.max_late, gap), t.max_late),
+                max_late=jnp.where(late, larger(t.max_late, gap), t.max_late),
             )
         return t
 
@@ -245,7 +245,7 @@ class Steps:
         t = t._replace(
             best=jnp.where(alive, jnp.minimum(t.best, reach.low), t.best),
             last_above=jnp.where(alive, jnp.maximum(t.last_above, reach.above), t.last_above),
-            window=_at_most(t.window, reach.tracked if record.asked(reach.tracked) else reach.high - floor),
+            window=larger(t.window, reach.tracked if record.asked(reach.tracked) else reach.high - floor),
         )
         if self.within.opening:
             t = self.with_ends(t, k, alive, reach)
@@ -279,7 +279,7 @@ class Steps:
         if not (self.within.late or self.shape.full):
             seen = seen._replace(deeds=())
         t = record.judge(t, s.k, seen, run.judging.far, limits, self.shape, self.layout)
-        t = t._replace(window=_at_most(t.window, record.followed(seen, limits, self.layout)))
+        t = t._replace(window=larger(t.window, record.followed(seen, limits, self.layout)))
         return after, self.tallied(t, s.k, seen.value, limits)
 
     def close(self, given: Given, k: Any, t: Tracker) -> Tracker:

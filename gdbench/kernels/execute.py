@@ -401,8 +401,7 @@ class Program:
         def run_device(counts: Any, lanes: Any, common: Any) -> Any:
             def one(i: Any, results: list[Any]) -> list[Any]:
                 part = jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), lanes)
-                leaves = jax.tree.leaves((part, *common))
-                leaves = run_leaves(*leaves)
+                leaves = run_leaves(*jax.tree.leaves((part, *common)))
                 return [
                     lax.dynamic_update_index_in_dim(whole, leaf, i, 0)
                     for whole, leaf in zip(results, leaves, strict=True)
