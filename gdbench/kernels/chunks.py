@@ -1,5 +1,5 @@
-"""What becomes of one lane by the engines ``fused`` and ``native``, and by ``lanes`` on calm chunks: chunks of which only
-the reach is kept, or judged point by point.
+"""What becomes of one lane by the engines ``fused`` and ``native``, and by ``lanes`` on calm chunks: chunks of which
+only the reach is kept, or judged point by point.
 """
 
 from __future__ import annotations
